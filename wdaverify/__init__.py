@@ -1,0 +1,101 @@
+"""wdaverify: exact worst-case risk of ReLU networks under every distribution near the data.
+
+>>> import wdaverify as wv
+>>> ball = wv.WassersteinBall(radius=0.05, order=1, norm="linf")
+
+Everything public is listed in `__all__`. Names are looked up when first used, so that importing the package stays
+fast: torch, onnx and the solvers load only when something needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wdaverify._errors import AuditError as AuditError
+    from wdaverify._errors import DataError as DataError
+    from wdaverify._errors import DomainError as DomainError
+    from wdaverify._errors import InputError as InputError
+    from wdaverify._errors import ModelError as ModelError
+    from wdaverify._errors import SolverError as SolverError
+    from wdaverify._errors import UnsupportedOpError as UnsupportedOpError
+    from wdaverify._errors import WdaverifyError as WdaverifyError
+    from wdaverify._types import Norm as Norm
+    from wdaverify.bracket import Bracket as Bracket
+    from wdaverify.dataset import Dataset as Dataset
+    from wdaverify.domain import Box as Box
+    from wdaverify.ir.from_torch import from_torch as from_torch
+    from wdaverify.ir.load import load as load
+    from wdaverify.ir.network import Network as Network
+    from wdaverify.risk.adversarial import AdversarialDistance as AdversarialDistance
+    from wdaverify.risk.adversarial import DistanceOptions as DistanceOptions
+    from wdaverify.risk.certificate import RiskCertificate as RiskCertificate
+    from wdaverify.risk.certify import certify as certify
+    from wdaverify.risk.distance import distance as distance
+    from wdaverify.transport import TransportPlan as TransportPlan
+    from wdaverify.transport import WassersteinBall as WassersteinBall
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdversarialDistance": "risk.adversarial",
+    "AuditError": "_errors",
+    "Box": "domain",
+    "Bracket": "bracket",
+    "DataError": "_errors",
+    "Dataset": "dataset",
+    "DistanceOptions": "risk.adversarial",
+    "DomainError": "_errors",
+    "InputError": "_errors",
+    "ModelError": "_errors",
+    "Network": "ir.network",
+    "Norm": "_types",
+    "RiskCertificate": "risk.certificate",
+    "SolverError": "_errors",
+    "TransportPlan": "transport",
+    "UnsupportedOpError": "_errors",
+    "WassersteinBall": "transport",
+    "WdaverifyError": "_errors",
+    "certify": "risk.certify",
+    "distance": "risk.distance",
+    "from_torch": "ir.from_torch",
+    "load": "ir.load",
+}
+
+__all__ = [
+    "AdversarialDistance",
+    "AuditError",
+    "Box",
+    "Bracket",
+    "DataError",
+    "Dataset",
+    "DistanceOptions",
+    "DomainError",
+    "InputError",
+    "ModelError",
+    "Network",
+    "Norm",
+    "RiskCertificate",
+    "SolverError",
+    "TransportPlan",
+    "UnsupportedOpError",
+    "WassersteinBall",
+    "WdaverifyError",
+    "certify",
+    "distance",
+    "from_torch",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wdaverify' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"wdaverify.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

@@ -1,0 +1,47 @@
+"""What can go wrong, as a tree. Every message names the object, the value and the way out.
+
+::
+
+    WdaverifyError
+    ├── InputError (ValueError)         what the user gave cannot be used: exit status 2
+    │   ├── ModelError                  the model file or module
+    │   │   └── UnsupportedOpError      an operator that is not piecewise linear, or not known
+    │   ├── DataError                   samples, labels, weights
+    │   └── DomainError                 the set of inputs that exist, or a sample outside it
+    ├── SolverError (RuntimeError)      a backend is missing or failed beyond repair
+    └── AuditError (RuntimeError)       our own answer failed its independent check: exit status 1
+"""
+
+from __future__ import annotations
+
+
+class WdaverifyError(Exception):
+    """Base of every error that wdaverify raises on purpose."""
+
+
+class InputError(WdaverifyError, ValueError):
+    """Something that the user gave cannot be used."""
+
+
+class ModelError(InputError):
+    """The model cannot be read, is malformed, or means something else than it says."""
+
+
+class UnsupportedOpError(ModelError):
+    """The model uses an operator that has no exact piecewise-linear form here."""
+
+
+class DataError(InputError):
+    """Samples, labels or weights cannot be used."""
+
+
+class DomainError(InputError):
+    """The domain is malformed, or a sample lies outside it."""
+
+
+class SolverError(WdaverifyError, RuntimeError):
+    """A solver backend is missing, or failed in a way that leaves no valid bound."""
+
+
+class AuditError(WdaverifyError, RuntimeError):
+    """An answer did not survive its independent recomputation and is therefore withheld."""

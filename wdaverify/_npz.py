@@ -1,0 +1,122 @@
+"""Read arrays from `.npz` files of unknown origin.
+
+An `.npz` is a zip of `.npy` members. Nothing in it is trusted: pickles are never loaded, and the size that every header
+declares is compared with the size of its member, and with a limit, before any memory is taken.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zipfile
+import zlib
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from wdaverify._errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MAX_BYTES = 4 << 30
+"""Largest total size of the arrays of one file: beyond any data set that exact methods can answer about."""
+
+SMALL_BYTES = 64 << 20
+"""Members up to this size may be compressed as much as they like (a constant image is)."""
+
+MAX_RATIO = 200
+"""Largest compression ratio of a member above `SMALL_BYTES`; real data stays far below, zip bombs reach 1000."""
+
+_NUMERIC_KINDS = "biuf"
+
+
+def read_arrays(path: Path, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the named numeric arrays of an `.npz` file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    required, optional
+        Names of arrays; a missing required one is an error. Other members are not touched.
+
+    Returns
+    -------
+    dict
+        The arrays that were asked for and are there. Kinds are bool, integer and float.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no zip, a required array is missing, an array holds objects (a pickle) or is not
+        numeric, a header lies about its size, or the arrays are too large.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _wanted_members(archive, path, required, optional)
+            return {name: _read_member(archive, member, f"{path}: array '{name}'") for name, member in members.items()}
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError) as error:
+        # RuntimeError: an encrypted member, or (NotImplementedError) an unknown compression method.
+        raise DataError(f"{path}: not a sound .npz (zip) file: {_one_line(error)}") from None
+
+
+def _wanted_members(
+    archive: zipfile.ZipFile, path: Path, required: Sequence[str], optional: Sequence[str]
+) -> dict[str, zipfile.ZipInfo]:
+    """The zip members of the wanted arrays, after a check of their declared sizes."""
+    present = {info.filename.removesuffix(".npy"): info for info in archive.infolist() if info.filename.endswith(".npy")}
+    for name in required:
+        if name not in present:
+            raise DataError(f"{path}: no array '{name}'; found {', '.join(sorted(present)[:20]) or 'no arrays'}")
+    members = {name: present[name] for name in (*required, *optional) if name in present}
+    total = sum(member.file_size for member in members.values())
+    if total > MAX_BYTES:
+        raise DataError(f"{path}: declares {total} bytes of arrays, more than the limit of {MAX_BYTES}")
+    for name, member in members.items():
+        if member.file_size > max(SMALL_BYTES, MAX_RATIO * member.compress_size):
+            raise DataError(f"{path}: array '{name}' is compressed {member.file_size} : {member.compress_size}, like a zip bomb")
+    return members
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.ndarray[Any, Any]:
+    """One array, its header checked before its data is read."""
+    try:
+        with archive.open(member) as stream:
+            shape, dtype = _read_header(stream, where)
+            body = member.file_size - stream.tell()
+        if dtype.hasobject:
+            raise DataError(f"{where} holds Python objects (a pickle), which are never loaded; store numbers")
+        if dtype.kind not in _NUMERIC_KINDS:
+            raise DataError(f"{where} has dtype {dtype}, not numbers")
+        if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != body:
+            raise DataError(f"{where} has {body} bytes, but its header declares shape {shape} of {dtype}")
+        with archive.open(member) as stream:
+            return np.asarray(npy.read_array(stream, allow_pickle=False))
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{where} is not a sound .npy array: {_one_line(error)}") from None
+
+
+def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype that a `.npy` stream declares."""
+    version = npy.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(stream)
+    else:
+        raise DataError(f"{where} has .npy version {version}, which only structured arrays need")
+    return shape, dtype
+
+
+def _one_line(error: BaseException) -> str:
+    """The first line of a message that another library wrote."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
