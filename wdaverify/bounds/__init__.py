@@ -1,0 +1,1 @@
+"""Bounds of pre-activations over regions: intervals and backward linear bounds."""
