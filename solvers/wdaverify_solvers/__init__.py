@@ -1,0 +1,1 @@
+"""Solver backends of wdaverify, one file each."""

@@ -1,0 +1,296 @@
+"""HiGHS, called directly through its Python interface: linear and mixed-integer programs, and warm sequences of them.
+
+What HiGHS does silently and this module therefore rules out:
+
+- entries up to 1e-9 are dropped, bounds and costs from 1e20 read as infinite: programs are rescaled exactly by powers of
+  two, or not solved at all;
+- the default relative gap of 1e-4 counts as optimal: it is set to what the options say, 0 by default;
+- a status can read "optimal" although the return value of the call is a warning: both are checked;
+- the clock that ``time_limit`` is compared with runs on from solve to solve: the limit is moved along;
+- the number of threads belongs to the process, not to the solver object: it is always 1.
+"""
+
+from __future__ import annotations
+
+import time
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import highspy
+import numpy as np
+from highspy import HighsModelStatus, HighsStatus
+
+from wdaverify._errors import InputError
+from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions, require_for
+from wdaverify.program.kkt import proves_infeasible
+from wdaverify.program.program import Program
+from wdaverify.program.result import SolveResult, Status
+from wdaverify_solvers.native import call_native
+from wdaverify_solvers.scaling import scale_factors, survives
+from wdaverify_solvers.trivial import ray_of_empty_rows, solve_without_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import IntArray, Vector
+
+STATUSES = {
+    HighsModelStatus.kOptimal: Status.OPTIMAL,
+    HighsModelStatus.kModelEmpty: Status.OPTIMAL,
+    HighsModelStatus.kInfeasible: Status.INFEASIBLE,
+    HighsModelStatus.kUnbounded: Status.UNBOUNDED,
+    HighsModelStatus.kTimeLimit: Status.LIMIT,
+    HighsModelStatus.kIterationLimit: Status.LIMIT,
+    HighsModelStatus.kSolutionLimit: Status.LIMIT,
+    HighsModelStatus.kInterrupt: Status.LIMIT,
+}
+"""Everything else is FAILED."""
+
+ABANDONED = "an earlier solve of this session was interrupted or could not be stopped: open a new session"
+
+TOO_WIDE = "coefficients or bounds span more orders of magnitude than HiGHS keeps apart: rescale the program"
+
+
+class HighsBackend:
+    """The HiGHS solver."""
+
+    name = "highs"
+    capabilities = frozenset({Capability.LP, Capability.MILP, Capability.DUALS, Capability.WARM_START})
+
+    @property
+    def version(self) -> str:
+        """The version of the HiGHS library."""
+        return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
+
+    def solve(self, program: Program, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:
+        """Solve a linear or mixed-integer program once.
+
+        Raises
+        ------
+        SolverError
+            If the program has a quadratic objective.
+        """
+        require_for(self, program, options)
+        return HighsSession(program).solve(options)
+
+    def open(self, program: Program) -> HighsSession:
+        """A program that is solved again and again with other costs and bounds, each time from the last basis."""
+        require_for(self, program, DEFAULT_OPTIONS)
+        return HighsSession(program)
+
+
+class HighsSession:
+    """One program kept in HiGHS. Changed costs and bounds are solved from the last basis by the dual simplex method.
+
+    The session mirrors every change, so that `program` is always what was solved last or will be solved next.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._matrix, self._sense, self._integer = program.matrix, program.sense, program.integer
+        self._constant = program.constant
+        self._objective = program.objective.copy()
+        self._lower, self._upper = program.lower.copy(), program.upper.copy()
+        self._row_lower, self._row_upper = program.row_lower.copy(), program.row_upper.copy()
+        self._cancel = Event()
+        self._refusal = ""
+        self._options: dict[str, Any] = {}
+        self._load()
+
+    @property
+    def program(self) -> Program:
+        """The program with all changes made so far."""
+        return Program(
+            objective=self._objective.copy(), matrix=self._matrix, row_lower=self._row_lower.copy(),
+            row_upper=self._row_upper.copy(), lower=self._lower.copy(), upper=self._upper.copy(),
+            integer=self._integer, sense=self._sense, constant=self._constant,
+        )  # fmt: skip
+
+    def set_objective(self, columns: ArrayLike, coefficients: ArrayLike) -> None:
+        """Give the chosen columns these objective coefficients; the others keep theirs."""
+        chosen, values = _chosen(columns, coefficients)
+        if not np.isfinite(values).all():
+            raise InputError("an objective coefficient is not finite")
+        self._objective[chosen] = values
+        self._change("changeColsCost", chosen, values * self._column_scale[chosen])
+
+    def set_column_bounds(self, columns: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Replace the bounds of the chosen columns."""
+        chosen, low, high = _intervals(columns, lower, upper)
+        self._lower[chosen], self._upper[chosen] = low, high
+        scale = self._column_scale[chosen]
+        self._change("changeColsBounds", chosen, low / scale, high / scale)
+
+    def set_row_bounds(self, rows: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Replace the bounds of the chosen rows."""
+        chosen, low, high = _intervals(rows, lower, upper)
+        self._row_lower[chosen], self._row_upper[chosen] = low, high
+        scale = self._row_scale[chosen]
+        for row, a, b in zip(chosen.tolist(), low * scale, high * scale, strict=True):
+            self._expect(self._highs.changeRowBounds(row, float(a), float(b)), "changeRowBounds")
+
+    def solve(self, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:
+        """Solve the program as it now is.
+
+        The calling thread only waits, so that Ctrl-C is answered at once: the solve is cancelled and the interrupt
+        raised again. A solve that ignores its time limit is cancelled, and given up, after a few seconds of grace.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupts the solve.
+        """
+        started = time.monotonic()
+        program = self.program
+        refusal = self._refusal or ("" if survives(program, self._row_scale, self._column_scale) else TOO_WIDE)
+        if refusal:
+            return SolveResult(status=Status.FAILED, bound=program.sense.trivial_bound, message=refusal)
+        if options.deadline.passed:
+            return SolveResult(status=Status.LIMIT, bound=program.sense.trivial_bound)
+        if program.columns == 0:
+            return solve_without_columns(program)
+        self._set_options(options)
+        status = self._run(options.deadline)
+        if status is None and not options.deadline.passed and not self._refusal:
+            # warm starts and presolve both fail now and then: once more from scratch, the other way round
+            self._highs.clearSolver()
+            self._option("presolve", "off" if options.presolve else "on")
+            status = self._run(options.deadline)
+        return self._collect(program, status, time.monotonic() - started)
+
+    def _load(self) -> None:
+        """Pass the whole program to a fresh solver, scaled if need be."""
+        program = self.program
+        highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._highs = highs
+        self._highs.silent()
+        for event in (highs.cbSimplexInterrupt, highs.cbIpmInterrupt, highs.cbMipInterrupt):
+            event.subscribe(self._answer_interrupt)
+        self._row_scale, self._column_scale = np.ones(program.rows), np.ones(program.columns)
+        factors = scale_factors(program)
+        if factors is None:
+            self._refusal = TOO_WIDE
+            return
+        self._row_scale, self._column_scale = rows, columns = factors
+        matrix = program.matrix.copy()
+        matrix.sum_duplicates()
+        matrix.data = matrix.data * np.repeat(rows, np.diff(matrix.indptr)) * columns[matrix.indices]
+        matrix.eliminate_zeros()
+        sense = highspy.ObjSense.kMinimize if program.sense.sign > 0 else highspy.ObjSense.kMaximize
+        status = self._highs.passModel(
+            program.columns, program.rows, matrix.nnz, int(highspy.MatrixFormat.kRowwise), int(sense), 0.0,
+            program.objective * columns, program.lower / columns, program.upper / columns,
+            program.row_lower * rows, program.row_upper * rows,
+            matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data, program.integer.astype(np.int32),
+        )  # fmt: skip
+        self._expect(status, "passModel")
+
+    def _set_options(self, options: SolveOptions) -> None:
+        """Everything that is not a default of ours in HiGHS."""
+        settings: dict[str, Any] = {
+            "threads": 1,
+            "presolve": "choose" if options.presolve else "off",
+            "primal_feasibility_tolerance": options.feasibility,
+            "dual_feasibility_tolerance": options.feasibility,
+            "mip_feasibility_tolerance": options.mip_feasibility,
+            "mip_rel_gap": options.relative_gap,
+            "mip_abs_gap": options.absolute_gap,
+            "random_seed": options.seed,
+        }
+        for name, value in settings.items():
+            self._option(name, value)
+        if options.start is not None and self._integer.any():
+            known = np.flatnonzero(~np.isnan(options.start)).astype(np.int32)
+            values = options.start[known] / self._column_scale[known]
+            self._highs.setSolution(len(known), known, values)  # a hint: HiGHS may reject it
+
+    def _run(self, deadline: Deadline) -> HighsModelStatus | None:
+        """Run HiGHS in a thread of its own and return its model status, or ``None`` if it means nothing."""
+        self._option("time_limit", self._highs.getRunTime() + deadline.remaining)
+        self._cancel.clear()
+        before, self._refusal = self._refusal, ABANDONED
+        try:
+            returned = call_native(self._highs.run, cancel=self._cancel.set, deadline=deadline)
+        except TimeoutError:
+            return None
+        self._refusal = before
+        status: HighsModelStatus = self._highs.getModelStatus()
+        accepted = (HighsStatus.kOk, HighsStatus.kWarning) if STATUSES.get(status) is Status.LIMIT else (HighsStatus.kOk,)
+        return status if status in STATUSES and returned in accepted else None
+
+    def _answer_interrupt(self, event: Any) -> None:
+        """Stop HiGHS at its next opportunity once the solve is cancelled."""
+        if self._cancel.is_set():
+            event.interrupt()
+
+    def _collect(self, program: Program, model_status: HighsModelStatus | None, seconds: float) -> SolveResult:
+        """Read what the status guarantees, and nothing else."""
+        sense, mixed = program.sense, program.is_mixed_integer
+        if model_status is None:
+            message = self._refusal or f"HiGHS ended with '{self._highs.modelStatusToString(self._highs.getModelStatus())}'"
+            return SolveResult(status=Status.FAILED, bound=sense.trivial_bound, seconds=seconds, message=message)
+        status, info, solution = STATUSES[model_status], self._highs.getInfo(), self._highs.getSolution()
+        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        dual_feasible = info.dual_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        if status is Status.OPTIMAL and not (feasible and (mixed or dual_feasible)):
+            message = "HiGHS says optimal but holds no feasible solution"
+            return SolveResult(status=Status.FAILED, bound=sense.trivial_bound, seconds=seconds, message=message)
+        primal = objective = row_duals = column_duals = ray = None
+        bound = sense.trivial_bound
+        if feasible and status in (Status.OPTIMAL, Status.LIMIT):
+            primal = np.array(solution.col_value) * self._column_scale
+            objective = program.value(primal)
+        if mixed and status in (Status.OPTIMAL, Status.LIMIT):
+            bound = info.mip_dual_bound + program.constant
+        elif status is Status.OPTIMAL and objective is not None:
+            bound = objective
+        elif status is Status.INFEASIBLE:
+            bound = -sense.trivial_bound
+        if not mixed and status in (Status.OPTIMAL, Status.LIMIT) and solution.dual_valid:
+            row_duals = np.array(solution.row_dual) * self._row_scale
+            column_duals = np.array(solution.col_dual) / self._column_scale
+        if not mixed and status is Status.INFEASIBLE:
+            ray = self._farkas_ray(program)
+        return SolveResult(
+            status=status, bound=bound, objective=objective, primal=primal, row_duals=row_duals, column_duals=column_duals,
+            ray=ray, iterations=max(0, info.simplex_iteration_count) + max(0, info.ipm_iteration_count),
+            nodes=max(0, info.mip_node_count), seconds=seconds,
+        )  # fmt: skip
+
+    def _farkas_ray(self, program: Program) -> Vector | None:
+        """The dual ray with the sign that proves infeasibility, if HiGHS has one."""
+        status, exists, values = self._highs.getDualRay()
+        if status != HighsStatus.kOk or not exists:
+            return ray_of_empty_rows(program)
+        ray = np.array(values) * self._row_scale
+        return -ray if proves_infeasible(program, -ray) else ray
+
+    def _option(self, name: str, value: Any) -> None:
+        """Set an option of HiGHS unless it has that value already."""
+        if name not in self._options or self._options[name] != value:
+            self._expect(self._highs.setOptionValue(name, value), f"option {name}={value}")
+            self._options[name] = value
+
+    def _change(self, method: str, chosen: IntArray, *values: Vector) -> None:
+        """Call one of HiGHS' methods that change columns by index."""
+        status = getattr(self._highs, method)(len(chosen), chosen.astype(np.int32), *values)
+        self._expect(status, method)
+
+    def _expect(self, status: HighsStatus, what: str) -> None:
+        """Remember that HiGHS did not take over a part of the model: nothing it says counts from then on."""
+        if status != HighsStatus.kOk:
+            self._refusal = f"HiGHS refused {what}"
+
+
+def _chosen(indices: ArrayLike, *values: ArrayLike) -> tuple[Any, ...]:
+    """Indices as int64 and values as float64 vectors of the same length."""
+    chosen = np.atleast_1d(np.asarray(indices, dtype=np.int64))
+    return chosen, *(np.broadcast_to(np.asarray(value, dtype=np.float64), chosen.shape).copy() for value in values)
+
+
+def _intervals(indices: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> tuple[IntArray, Vector, Vector]:
+    """Indices with bounds that hold at least one number."""
+    chosen, low, high = _chosen(indices, lower, upper)
+    if not ((low <= high) & (low < np.inf) & (high > -np.inf)).all():
+        raise InputError("a new lower bound is above the new upper bound, or one of them is no bound")
+    return chosen, low, high

@@ -1,0 +1,62 @@
+"""Calls into native solvers that Ctrl-C and a deadline can still end."""
+
+from __future__ import annotations
+
+import math
+from threading import TIMEOUT_MAX, Event, Thread
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wdaverify._deadline import Deadline
+
+Answer = TypeVar("Answer")
+
+GRACE_SECONDS = 5.0
+"""How long a solver may overrun its time limit before it is cancelled, and how long it then has to come back."""
+
+
+def call_native(
+    solve: Callable[[], Answer], *, cancel: Callable[[], None] | None, deadline: Deadline, grace: float = GRACE_SECONDS
+) -> Answer:
+    """The value of ``solve()``, run in a thread of its own while this one waits.
+
+    Python answers Ctrl-C only between its own instructions, never inside a native call; the waiting thread can. It
+    then calls `cancel`, gives the solver a few seconds to come back and raises the interrupt again. The same happens
+    to a solver that ignores its own time limit. With no way to `cancel` (``None``) the solver is left behind at once.
+
+    Raises
+    ------
+    TimeoutError
+        If the solver came back neither at its deadline nor when cancelled. Its thread is left behind.
+    KeyboardInterrupt
+        If the user interrupts.
+    """
+    answers: list[Answer] = []
+    failures: list[BaseException] = []
+    done = Event()  # an interrupted Thread.join takes the thread for finished, an event does not
+
+    def work() -> None:
+        try:
+            answers.append(solve())
+        except BaseException as error:  # whatever it is, it belongs to the caller
+            failures.append(error)
+        finally:
+            done.set()
+
+    # a daemon, so that a solver that cannot be stopped does not keep the process alive
+    worker = Thread(target=work, name="native solver", daemon=True)
+    patience = None if math.isinf(deadline.remaining) else min(deadline.remaining + grace, TIMEOUT_MAX)
+    try:
+        worker.start()
+        done.wait(patience)
+    finally:
+        if cancel is not None and not done.is_set():
+            cancel()
+            done.wait(grace)
+    if not done.is_set():
+        raise TimeoutError("the solver did not stop at its time limit and was given up")
+    if failures:
+        raise failures[0]
+    return answers[0]
