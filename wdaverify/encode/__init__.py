@@ -1,0 +1,1 @@
+"""From a network and its bounds to linear and mixed-integer programs."""
