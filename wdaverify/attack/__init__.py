@@ -1,0 +1,1 @@
+"""Attacks: points, and so distributions, that raise the risk. What they find are lower ends; they prove no absence."""
