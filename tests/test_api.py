@@ -1,0 +1,41 @@
+"""What `import wdaverify` offers, and how little it loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import wdaverify
+
+PUBLIC = [
+    "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "DomainError",
+    "InputError", "ModelError", "Network", "Norm", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError",
+    "WassersteinBall", "WdaverifyError", "certify", "distance", "from_torch", "load",
+]  # fmt: skip
+
+
+def test_public_names_are_these():
+    assert wdaverify.__all__ == PUBLIC
+    assert set(PUBLIC) <= set(dir(wdaverify))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_resolve_and_are_documented(name):
+    value = getattr(wdaverify, name)
+    assert value.__name__ == name
+    assert value.__doc__
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="no attribute 'solve_everything'"):
+        _ = wdaverify.solve_everything
+
+
+@pytest.mark.parametrize("statement", ["import wdaverify", "import wdaverify.cli.main"])
+def test_importing_loads_nothing_heavy(statement):
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'highspy', 'pulp', 'cvxpy', 'sklearn'}"
+    program = f"import sys; {statement}; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,231 @@
+"""The command line: answers on stdout, one line for every failure, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wdaverify
+from wdaverify._errors import AuditError
+from wdaverify.bracket import Bracket
+from wdaverify.cli.main import main
+from wdaverify.risk import distance as distance_module
+from wdaverify.risk.adversarial import AdversarialDistance, Interrupted
+
+HOSTILE = Path(__file__).parent / "data" / "hostile"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the hostile files as working directory."""
+    shutil.copytree(HOSTILE, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    status = main(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def refused(capsys, *arguments: str) -> str:
+    """The line that a refusal prints; nothing may be written."""
+    before = sorted(Path().iterdir())
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("wdaverify: error: ")
+    assert err.count("\n") == 1
+    assert sorted(Path().iterdir()) == before
+    return err
+
+
+def test_version_and_help(capsys):
+    assert run(capsys, "--version") == (0, f"wdaverify {wdaverify.__version__}\n", "")
+    for arguments in ([], ["--help"], ["certify", "--help"]):
+        status, out, err = run(capsys, *arguments)
+        assert (status, err) == (0, "")
+        assert "certify" in out
+    options = {
+        "certify": "--data --samples --order --radius --loss --gap --norm --domain --time-limit --workers --seed --device "
+        "--engine --solver --output --quiet",
+        "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output --quiet",
+        "inspect": "--domain --output --quiet",
+    }
+    for command, names in options.items():
+        _, out, _ = run(capsys, command, "--help")
+        assert [name for name in names.split() if name not in out] == []
+
+
+def test_certify_prints_and_saves_the_curve(folder, capsys):
+    arguments = ["certify", "two_class.onnx", "--data", "d00_good.npz", "--radius", "0,0.05,0.2", "--output", "c.json"]
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert "nominal zero-one risk: 0.2" in out
+    saved = json.loads((folder / "c.json").read_text())
+    assert [entry["radius"] for entry in saved["curve"]] == [0.0, 0.05, 0.2]
+    assert all(entry["worst_case_risk"]["status"] == "exact" for entry in saved["curve"])
+    assert saved["model"]["file"].endswith("two_class.onnx")
+    assert saved["data"]["file"] == "d00_good.npz"
+    # f = (relu(x0 + x1), relu(x0 - x1) + 1/4): where both are active the labels meet on x1 = 1/8, wherever x0 is.
+    x = np.load("d00_good.npz")["x"]
+    assert saved["distances"][0]["distance"]["upper"] == pytest.approx(x[0, 1] - 0.125, abs=1e-9)
+    assert saved["distances"][1]["distance"]["upper"] == pytest.approx(0.125 - x[1, 1], abs=1e-9)
+    assert saved["distances"][3]["distance"] == {"lower": 0.0, "upper": 0.0, "status": "exact", "evidence": "checked"}
+    # Radius 0.05 of 1/5 mass per sample: sample 1 wholly, the rest of the budget on sample 0.
+    near, next_ = 0.125 - x[1, 1], x[0, 1] - 0.125
+    value = 0.2 + 0.2 + (0.05 - 0.2 * near) / next_
+    assert saved["curve"][1]["worst_case_risk"]["upper"] == pytest.approx(value, abs=1e-6)
+    assert {p.name for p in folder.iterdir()} == {p.name for p in HOSTILE.iterdir()} | {"c.json"}
+
+
+def test_samples_domain_norm_and_default_radius(folder, capsys):
+    status, out, err = run(
+        capsys, "certify", "two_class.onnx", "--data", "d00_good.npz", "--samples", "2", "--domain", "-1,2", "--norm", "l1",
+        "--order", "inf", "--quiet", "--output", "c.json",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    saved = json.loads((folder / "c.json").read_text())
+    assert saved["domain"] == {"lower": -1.0, "upper": 2.0}
+    assert saved["threat"] == {"norm": "l1", "order": "inf"}
+    assert saved["data"]["samples"] == 2
+    assert saved["curve"][0]["radius"] == 0.05
+    assert "radius 0.05" in out
+
+
+def test_distance(folder, capsys):
+    status, out, _ = run(capsys, "distance", "two_class.onnx", "--data", "d00_good.npz", "--output", "d.json")
+    assert status == 0
+    assert out.count("distance ") == 5
+    saved = json.loads((folder / "d.json").read_text())
+    assert saved["kind"] == "distance"
+    assert [d["sample"] for d in saved["distances"]] == [0, 1, 2, 3, 4]
+    for record in saved["distances"]:
+        x0, x1 = record["point"]
+        outputs = max(0.0, x0 + x1), max(0.0, x0 - x1) + 0.25
+        assert outputs[1 - record["label"]] >= outputs[record["label"]] - 1e-12
+
+
+def test_bare_certify_gives_bounds(folder, capsys):
+    status, out, _ = run(capsys, "certify", "two_class.onnx", "--norm", "l2", "--output", "l.json")
+    assert status == 0
+    assert "upper bounds by products of operator norms" in out
+    saved = json.loads((folder / "l.json").read_text())
+    assert saved["kind"] == "lipschitz"
+    assert [c["functional"] for c in saved["constants"]] == ["label:0", "label:1"]
+    for constant in saved["constants"]:
+        # Both layers are sqrt(2) * orthogonal and the identity: the row (1, -1) has norm sqrt(2).
+        assert constant["value"]["upper"] == pytest.approx(2.0, rel=1e-3)
+        assert constant["value"]["upper"] >= 2.0
+        assert (constant["value"]["lower"], constant["value"]["evidence"]) == (0.0, "checked")
+
+
+def test_inspect(folder, capsys):
+    status, out, err = run(capsys, "inspect", "two_class.onnx", "--domain", "-1,1", "--output", "i.json")
+    assert (status, err) == (0, "")
+    assert "unstable ReLUs over [-1, 1]^n: at most 2 of 2" in out
+    saved = json.loads((folder / "i.json").read_text())
+    assert saved["kind"] == "inspect"
+    assert [layer["unstable"] for layer in saved["layers"] if layer["op"] == "relu"] == [2]
+    assert run(capsys, "inspect", "two_class.onnx", "--domain", "Rn")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["certify", "two_class.onnx", "--data", "d01_pickle.npz", "--output", "c.json"],
+            "d01_pickle.npz: array 'x' holds Python obj",
+        ),
+        (["certify", "two_class.onnx", "--data", "d02_nan.npz"], "d02_nan.npz: x[3, 1] is NaN"),
+        (["certify", "two_class.onnx", "--data", "d05_rows_mismatch.npz"], "d05_rows_mismatch.npz: x has 5 rows but y has 4"),
+        (["distance", "two_class.onnx", "--data", "d10_weights.npz"], "d10_weights.npz: weights[3] = -0.5 is negative"),
+        (["certify", "two_class.onnx", "--data", "none.npz"], "none.npz: no such file"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--domain", "0,0.5"], "d00_good.npz: sample 0 lies out"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--samples", "9"], "d00_good.npz: 9 samples"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--radius", "-1"], "radius -1"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--radius", "0.1,x"], "--radius '0.1,x'"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--radius", "nan"], "radius nan"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--order", "0.5"], "order 0.5"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--order", "two"], "--order 'two'"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--loss", "hinge"], "only zero-one"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--gap", "-1"], "gap"),
+        (["certify", "two_class.onnx", "--output", "missing/c.json"], "missing/c.json: cannot write there"),
+        (["certify", "two_class.onnx", "--norm", "l3"], "--norm"),
+        (["certify", "two_class.onnx", "--domain", "1,0"], "--domain"),
+        (["certify", "two_class.onnx", "--domain", "none.npz"], "none.npz"),
+        (["certify", "two_class.onnx", "--time-limit", "0"], "--time-limit"),
+        (["certify", "two_class.onnx", "--workers", "0"], "--workers"),
+        (["certify", "two_class.onnx", "--seed", "-1"], "--seed"),
+        (["certify", "two_class.onnx", "--device", "abacus"], "--device"),
+        (["certify", "two_class.onnx", "--engine", "search"], "--engine search: only milp"),
+        (["certify", "two_class.onnx", "--solver", "abacus"], "abacus"),
+        (["certify", "two_class.onnx", "--solver", "cvxpy"], "--solver: 'cvxpy' does not solve mixed-integer"),
+        (["certify", "does_not_exist.onnx"], "does_not_exist.onnx"),
+        (["inspect", "d07_evil.pt"], "d07_evil.pt"),
+        (["inspect", "d00_good.npz"], "d00_good.npz"),
+        (["inspect", "."], "."),
+        (["certify"], "MODEL"),
+        (["distance", "two_class.onnx"], "--data"),
+        (["certify", "two_class.onnx", "--nope"], "--nope"),
+        (["certify", "two_class.onnx", "--samples", "few"], "--samples"),
+        (["solve"], "solve"),
+    ],
+)
+def test_refusals_are_one_line_and_leave_nothing(folder, capsys, arguments, words):
+    assert words in refused(capsys, *arguments)
+    assert not (folder / "PICKLE_WAS_LOADED").exists()
+
+
+def interrupt(network, data, **_):
+    raise Interrupted(
+        tuple(
+            AdversarialDistance(
+                sample=i, label=int(y), distance=Bracket(lower=0.0, upper=0.0 if i == 3 else math.inf), point=None
+            )
+            for i, y in enumerate(data.y)
+        )
+    )
+
+
+@pytest.mark.parametrize("command", ["certify", "distance"])
+def test_ctrl_c_saves_what_is_known(folder, capsys, monkeypatch, command):
+    monkeypatch.setattr(distance_module, "distances", interrupt)
+    status, out, _ = run(capsys, command, "two_class.onnx", "--data", "d00_good.npz", "--output", "c.json")
+    assert status == 130
+    assert out
+    saved = json.loads((folder / "c.json").read_text())
+    assert saved["interrupted"] is True
+    assert len(saved["distances"]) == 5
+
+
+def test_ctrl_c_elsewhere_and_lies_of_our_own(folder, capsys, monkeypatch):
+    def raising(error):
+        def search(*_, **__):
+            raise error
+
+        return search
+
+    arguments = ["certify", "two_class.onnx", "--data", "d00_good.npz", "--output", "c.json"]
+    monkeypatch.setattr(distance_module, "distances", raising(KeyboardInterrupt()))
+    assert run(capsys, *arguments)[0] == 130
+    monkeypatch.setattr(distance_module, "distances", raising(AuditError("the plan spends too much")))
+    status, out, err = run(capsys, *arguments)
+    assert (status, out, err) == (1, "", "wdaverify: error: the plan spends too much\n")
+    assert not (folder / "c.json").exists()
+
+
+def test_a_reader_that_leaves_early_is_no_error(folder):
+    program = "import sys; from wdaverify.cli.main import main; sys.exit(main(['inspect', 'two_class.onnx']))"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait() == 0
+    assert err == b""

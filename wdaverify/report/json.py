@@ -1,0 +1,190 @@
+"""The JSON files: reals that survive the round trip, and writing that is all or nothing.
+
+The objects are in `report.records`. Infinite reals are the strings ``"inf"`` and ``"-inf"``, because JSON has no
+infinity; finite reals are written with as many digits as bring the same float64 back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import math
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from wdaverify._errors import InputError
+from wdaverify.report.records import AtomRecord, BracketRecord, Document, ModelRecord, PlanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import BinaryIO
+
+    from wdaverify._types import Matrix
+    from wdaverify.bracket import Bracket
+    from wdaverify.domain import Box
+    from wdaverify.ir.network import Network
+    from wdaverify.report.records import Document, Real
+    from wdaverify.transport import TransportPlan
+
+INLINE_COORDINATES = 20_000
+"""Plans with more coordinates than this keep their points in an `.npz` beside the JSON."""
+
+
+def real(value: float) -> Real:
+    """The value as JSON can hold it.
+
+    Raises
+    ------
+    ValueError
+        For NaN, which no result may contain.
+
+    Examples
+    --------
+    >>> real(0.1), real(float("inf"))
+    (0.1, 'inf')
+    """
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError("NaN is not a result")
+    return number if math.isfinite(number) else ("inf" if number > 0 else "-inf")
+
+
+def reals(values: Iterable[float] | None) -> list[Real] | None:
+    """Each value as JSON can hold it; ``None`` stays ``None``. Float outputs of a model may be NaN: they become strings."""
+    return None if values is None else ["nan" if math.isnan(v) else real(v) for v in map(float, values)]
+
+
+def coordinates(point: Iterable[float] | None) -> list[float] | None:
+    """A point as a list of floats; ``None`` stays ``None``."""
+    return None if point is None else [float(v) for v in point]
+
+
+def bracket_record(bracket: Bracket) -> BracketRecord:
+    """The JSON form of a bracket."""
+    return BracketRecord(
+        lower=real(bracket.lower), upper=real(bracket.upper), status=bracket.status, evidence=str(bracket.evidence)
+    )
+
+
+def model_record(network: Network) -> ModelRecord:
+    """The JSON form of the model's identity."""
+    source = network.source
+    return ModelRecord(
+        file=None if source is None else source.file,
+        sha256=None if source is None else source.sha256,
+        inputs=network.inputs,
+        outputs=network.outputs,
+        relus=network.relus,
+    )
+
+
+def domain_record(domain: Box) -> dict[str, Any] | str:
+    """The JSON form of a box: ``"Rn"``, or its ends (numbers if all coordinates share them)."""
+    if domain.unbounded_everywhere:
+        return "Rn"
+    ends: dict[str, Any] = {}
+    for name, end in (("lower", domain.lower), ("upper", domain.upper)):
+        same = end.ndim == 0 or bool((end == end.flat[0]).all())
+        ends[name] = real(float(end.flat[0])) if same else reals(end)
+    return ends
+
+
+def plan_record(plan: TransportPlan, points: str | None = None) -> PlanRecord:
+    """The JSON form of a plan; with `points`, the name of the `.npz` that holds its points."""
+    atoms = [
+        AtomRecord(
+            source=atom.source,
+            label=atom.label,
+            mass=atom.mass,
+            cost=real(atom.cost),
+            point=None if points is not None else coordinates(atom.point),
+        )
+        for atom in plan.atoms
+    ]
+    return PlanRecord(atoms=atoms, points=points)
+
+
+def is_large(plan: TransportPlan) -> bool:
+    """Whether the plan's points belong into an `.npz` beside the JSON."""
+    return sum(len(atom.point) for atom in plan.atoms) > INLINE_COORDINATES
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that take part in an answer."""
+    found = {"python": platform.python_version()}
+    for package in ("wdaverify", "numpy", "scipy", "highspy", "pulp", "torch", "onnx"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def encode(document: Document) -> bytes:
+    """The document as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def check_writable(path: str | Path) -> Path:
+    """The path, after a check that a file can be written there; called before hours of work, it writes nothing lasting.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or cannot be written, or the path is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; give the name of a file")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{target}: cannot write there: {error.strerror or error}") from None
+    return target
+
+
+def write(document: Document, path: str | Path) -> None:
+    """Write a document, all or nothing.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    content = encode(document)
+    _write_whole(check_writable(path), lambda stream: stream.write(content))
+
+
+def write_points(points: Matrix, path: str | Path) -> None:
+    """Write the points of a plan as array ``points`` of an `.npz`, all or nothing."""
+    _write_whole(check_writable(path), lambda stream: np.savez_compressed(stream, points=points))
+
+
+def _write_whole(target: Path, write_to: Callable[[BinaryIO], object]) -> None:
+    """Write to a temporary file in the same folder and move it into place: readers see the old file or the new one."""
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                write_to(stream)
+            # mkstemp gives access to the owner only; a result file is an ordinary file.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,166 @@
+"""The JSON objects, field by field (a file is one of the `Document` kinds)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+SCHEMA = "wdaverify/1"
+
+Real: TypeAlias = float | str
+"""A float64, or ``"inf"`` / ``"-inf"``."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON object with fixed fields."""
+
+
+class ModelRecord(Record, frozen=True, kw_only=True):
+    """The model file and what was read from it."""
+
+    file: str | None
+    sha256: str | None
+    inputs: int
+    outputs: int
+    relus: int
+
+
+class DataRecord(Record, frozen=True, kw_only=True):
+    """The data file and how many of its samples were used."""
+
+    file: str | None
+    sha256: str | None
+    samples: int
+
+
+class BracketRecord(Record, frozen=True, kw_only=True):
+    """An interval that holds the truth."""
+
+    lower: Real
+    upper: Real
+    status: str
+    evidence: str
+
+
+class DistanceRecord(Record, frozen=True, kw_only=True):
+    """The minimum adversarial distance of a sample."""
+
+    sample: int
+    label: int
+    distance: BracketRecord
+    target: int | None
+    point: list[float] | None
+    float_replay: list[Real] | None
+
+
+class AtomRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of mass; its point is left out where an `.npz` holds it."""
+
+    source: int
+    label: int
+    mass: float
+    cost: Real
+    point: list[float] | None = None
+
+
+class PlanRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A transport plan; `points` names the `.npz` that holds the points, row k for atom k."""
+
+    atoms: list[AtomRecord]
+    points: str | None = None
+
+
+class CurveRecord(Record, frozen=True, kw_only=True):
+    """The worst-case risk at one radius."""
+
+    radius: float
+    worst_case_risk: BracketRecord
+    multiplier: Real | None
+    plan: PlanRecord
+
+
+class ThreatRecord(Record, frozen=True, kw_only=True):
+    """Ground norm and order of the Wasserstein distance."""
+
+    norm: str
+    order: Real
+
+
+class BoundRecord(Record, frozen=True, kw_only=True):
+    """Upper bounds by another certificate, for comparison: one per radius, from constants per functional."""
+
+    name: str
+    constants: dict[str, Real]
+    worst_case_risk: list[Real]
+
+
+class ConstantRecord(Record, frozen=True, kw_only=True):
+    """A Lipschitz constant; `point` is where it is attained, if known."""
+
+    functional: str
+    norm: str
+    value: BracketRecord
+    point: list[float] | None = None
+    float_replay: list[Real] | None = None
+
+
+class LayerRecord(Record, frozen=True, kw_only=True):
+    """A node of the graph; `unstable` counts ReLUs of either sign over the domain (``null``: domain not bounded)."""
+
+    name: str
+    op: str
+    size: int
+    sources: list[str]
+    unstable: int | None
+
+
+class Document(Record, frozen=True, kw_only=True):
+    """What every file has. `interrupted` tells that the search was stopped; the brackets hold all the same."""
+
+    schema: str = SCHEMA
+    kind: str
+    semantics: str = "real"
+    model: ModelRecord
+    domain: dict[str, Any] | str
+    options: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float
+    interrupted: bool = False
+
+
+class RiskDocument(Document, frozen=True, kw_only=True):
+    """kind ``risk``."""
+
+    data: DataRecord
+    threat: ThreatRecord
+    loss: str
+    nominal_risk: float
+    curve: list[CurveRecord]
+    bounds: list[BoundRecord]
+    distances: list[DistanceRecord]
+    kind: str = "risk"
+
+
+class DistanceDocument(Document, frozen=True, kw_only=True):
+    """kind ``distance``."""
+
+    data: DataRecord
+    distances: list[DistanceRecord]
+    kind: str = "distance"
+
+
+class LipschitzDocument(Document, frozen=True, kw_only=True):
+    """kind ``lipschitz``."""
+
+    constants: list[ConstantRecord]
+    kind: str = "lipschitz"
+
+
+class InspectDocument(Document, frozen=True, kw_only=True):
+    """kind ``inspect``."""
+
+    input_shape: list[int]
+    notes: list[str]
+    layers: list[LayerRecord]
+    kind: str = "inspect"

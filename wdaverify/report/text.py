@@ -1,0 +1,130 @@
+"""What the commands print: plain lines and tables, the same on every machine when piped."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TextIO
+
+    from wdaverify.risk.adversarial import AdversarialDistance
+    from wdaverify.risk.certificate import RiskCertificate
+
+PIPED_WIDTH = 160
+"""Columns assumed where the output is no terminal: lines must not break by the width of somebody's window."""
+
+
+def line(text: str, stream: TextIO | None = None) -> None:
+    """Print one line as it is, to standard output unless told otherwise; a reader that has gone is no error."""
+    target = stream or sys.stdout
+    try:
+        print(text, file=target)
+    except BrokenPipeError:
+        _abandon(target)
+
+
+def flush() -> None:
+    """Flush standard output; a reader that has gone (``| head``) is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon(sys.stdout)
+
+
+def _abandon(stream: TextIO) -> None:
+    """Send what is still to come nowhere, so that the interpreter does not complain when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to standard output; columns of numbers are aligned to the right."""
+    terminal = sys.stdout.isatty()
+    grid = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold" if terminal else "")
+    for k, header in enumerate(headers):
+        numeric = all(_is_number(row[k]) for row in rows)
+        grid.add_column(header, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    width = Console().width if terminal else PIPED_WIDTH
+    rendered = io.StringIO()
+    Console(file=rendered, markup=False, highlight=False, emoji=False, width=width, force_terminal=terminal).print(grid)
+    # Piped tables must not carry the padding of their last column.
+    line("\n".join(row.rstrip() for row in rendered.getvalue().splitlines()))
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell reads as a number; a missing value does not count against its column."""
+    try:
+        float(cell)
+    except ValueError:
+        return cell in {"", "-"}
+    return True
+
+
+def warning(text: str) -> None:
+    """Print one line of warning to standard error."""
+    line(f"wdaverify: warning: {one_line(text)}", sys.stderr)
+
+
+def error(text: str) -> None:
+    """Print one line of error to standard error."""
+    line(f"wdaverify: error: {one_line(text)}", sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space, line breaks included, as one space."""
+    return " ".join(text.split())
+
+
+def distance_summary(distances: Sequence[AdversarialDistance]) -> str:
+    """One line about all distances."""
+    exact = sum(d.distance.exact for d in distances)
+    wrong = sum(d.distance.upper == 0 for d in distances)
+    never = sum(math.isinf(d.distance.lower) for d in distances)
+    positive = [d.distance.upper for d in distances if 0 < d.distance.upper < math.inf]
+    nearest = f", smallest positive {min(positive):.9g}" if positive else ""
+    return f"distances: {exact} of {len(distances)} exact, {wrong} zero, {never} inf{nearest}"
+
+
+def certificate_lines(certificate: RiskCertificate) -> list[str]:
+    """What `certify` prints about a certificate."""
+    lines = [
+        f"model: {certificate.network}",
+        f"{certificate.data}",
+        f"domain: {certificate.domain}",
+        f"nominal {certificate.loss} risk: {certificate.nominal_risk:.9g}",
+        str(certificate),
+        distance_summary(certificate.distances),
+    ]
+    for point in certificate.curve:
+        price = "" if point.multiplier is None else f", multiplier {point.multiplier:.6g}"
+        lines.append(f"worst-case distribution at radius {point.radius:g}: {point.plan}{price}")
+    for bound in certificate.bounds:
+        values = ", ".join(f"{value:.9g}" for value in bound.worst_case_risk)
+        lines.append(f"for comparison, upper bound by {bound.name}: {values}")
+    if certificate.interrupted:
+        lines.append("interrupted: the brackets hold, but are wider than they could be")
+    return lines
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[AdversarialDistance], None]]:
+    """A bar on standard error that counts finished samples; nothing if `quiet` or if that is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("distances"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("distances", total=total)
+        yield lambda _: bar.advance(task)

@@ -1,0 +1,1 @@
+"""Minimum adversarial distances and the worst-case risk."""

@@ -1,0 +1,88 @@
+"""The minimum adversarial distance of a sample, as a record, and the options of its search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wdaverify._deadline import Deadline
+from wdaverify._tolerances import DEFAULT_GAP
+
+if TYPE_CHECKING:
+    from wdaverify._types import Vector
+    from wdaverify.bracket import Bracket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistanceOptions:
+    """How hard to look for minimum distances, and with what.
+
+    Parameters
+    ----------
+    solver
+        Name of a MILP backend (``highs`` or ``cbc``).
+    gap
+        Distances are searched until their bracket is this much narrower than asked of the risk.
+    deadline
+        When to stop; what is not closed by then stays a bracket.
+    workers
+        Processes that share the samples; 1 runs in this process.
+    seed
+        Seed of the attack's random starts.
+    device
+        Where the attack runs: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    solver: str = "highs"
+    gap: float = DEFAULT_GAP
+    deadline: Deadline = field(default_factory=Deadline)
+    workers: int = 1
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AdversarialDistance:
+    """How far the nearest point of the domain is that the network does not strictly give its label.
+
+    ``d = min{||x' - x|| : x' in X, max_{j != y} f_j(x') >= f_y(x')}`` (theory, section 2: a tie is an error).
+
+    Attributes
+    ----------
+    sample, label
+        Index into the data, and the label that the network should give.
+    distance
+        The bracket of d; both ends are ``inf`` when no such point exists.
+    target
+        The class that the network gives at `point` (or ties with); ``None`` when no point is known.
+    point
+        A point of the domain, checked in exact arithmetic, whose distance is at most ``distance.upper``;
+        shape (n,), ``None`` when none is known.
+    float_replay
+        The original model's own float output at `point`, shape (K,); ``None`` without a model file.
+    """
+
+    sample: int
+    label: int
+    distance: Bracket
+    target: int | None = None
+    point: Vector | None = None
+    float_replay: Vector | None = None
+
+    def __str__(self) -> str:
+        aim = "" if self.target is None else f", class {self.target}"
+        return f"sample {self.sample} (label {self.label}{aim}): distance {self.distance}"
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: a search that was told to stop
+    """Ctrl-C during a search over samples; what was found until then is valid.
+
+    Attributes
+    ----------
+    distances
+        One record per sample, with the brackets as they stood.
+    """
+
+    def __init__(self, distances: tuple[AdversarialDistance, ...]) -> None:
+        super().__init__("interrupted")
+        self.distances = distances

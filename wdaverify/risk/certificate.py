@@ -1,0 +1,127 @@
+"""The certificate of a worst-case risk, as a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wdaverify.bracket import Bracket
+    from wdaverify.dataset import Dataset
+    from wdaverify.domain import Box
+    from wdaverify.ir.network import Network
+    from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions
+    from wdaverify.transport import TransportPlan, WassersteinBall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CurvePoint:
+    """The worst-case risk at one radius.
+
+    Attributes
+    ----------
+    radius
+        Of the ball.
+    risk
+        The bracket of the worst-case risk.
+    multiplier
+        ``d R / d(radius^p)`` to the right at the lower end (`zero_one.ZeroOneRisk`); ``None`` for order inf.
+    plan
+        A distribution in the ball whose risk is at least ``risk.lower``, audited.
+    """
+
+    radius: float
+    risk: Bracket
+    multiplier: float | None
+    plan: TransportPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RiskBound:
+    """What a cheaper certificate says at the same radii.
+
+    Attributes
+    ----------
+    name
+        Of the certificate.
+    constants
+        Its Lipschitz constant of ``label:Y`` (largest over J of ``f_J - f_Y``) for each label Y of the data.
+    worst_case_risk
+        Its upper bound of the worst-case risk, one per radius.
+    """
+
+    name: str
+    constants: dict[int, float]
+    worst_case_risk: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RiskCertificate:
+    """The worst-case risk over a Wasserstein ball, at one or several radii.
+
+    Attributes
+    ----------
+    network, data, ball, loss, domain
+        The question.
+    nominal_risk
+        Expected loss on the data, from exact evaluation, rounded to nearest.
+    curve
+        One entry per radius, in the order in which they were asked for.
+    distances
+        The minimum adversarial distance of every sample.
+    bounds
+        Other certificates, for comparison.
+    options
+        How the distances were searched.
+    seconds
+        Wall-clock time.
+    interrupted
+        Whether the user stopped the search; all brackets hold all the same.
+    """
+
+    network: Network
+    data: Dataset
+    ball: WassersteinBall
+    loss: str
+    domain: Box
+    nominal_risk: float
+    curve: tuple[CurvePoint, ...]
+    distances: tuple[AdversarialDistance, ...]
+    bounds: tuple[RiskBound, ...]
+    options: DistanceOptions
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def point(self) -> CurvePoint:
+        """The entry of the curve at the ball's own radius."""
+        return next(point for point in self.curve if point.radius == self.ball.radius)
+
+    @property
+    def risk(self) -> Bracket:
+        """The worst-case risk at the ball's own radius."""
+        return self.point.risk
+
+    @property
+    def plan(self) -> TransportPlan:
+        """The worst-case distribution at the ball's own radius."""
+        return self.point.plan
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON file of kind ``risk``; large plans keep their points in an `.npz` beside it.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        from wdaverify.risk.document import save_certificate
+
+        chosen = {name: getattr(self.options, name) for name in ("solver", "gap", "workers", "seed", "device")}
+        save_certificate(self, path, {"engine": "milp", **chosen})
+
+    def __str__(self) -> str:
+        threat = f"order {self.ball.order:g}, {self.ball.norm}"
+        return "\n".join(f"worst-case {self.loss} risk at radius {p.radius:g} ({threat}): {p.risk}" for p in self.curve)

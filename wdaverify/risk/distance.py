@@ -1,0 +1,189 @@
+"""Minimum adversarial distances: the public calls (theory, section 2; one sample is closed by `risk.closing`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._types import Norm
+from wdaverify.attack.nearest import NearestOptions, nearest_points
+from wdaverify.bounds.interval import interval_bounds
+from wdaverify.bracket import Bracket
+from wdaverify.dataset import Dataset
+from wdaverify.domain import Box, Regions
+from wdaverify.ir.exact import exact_forward
+from wdaverify.ir.replay import float_replay
+from wdaverify.losses import exact_margin
+from wdaverify.program.backend import Capability, get_backend, require
+from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
+from wdaverify.risk.closing import Closer, SampleSearch
+from wdaverify.risk.workers import close_in_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from wdaverify._types import Matrix
+    from wdaverify.ir.network import Network
+
+_CONIC = "cvxpy"
+"""The backend for euclidean distances inside a cell."""
+
+
+def distance(
+    network: Network,
+    x: ArrayLike,
+    label: int,
+    *,
+    norm: Norm | str = Norm.LINF,
+    domain: Box | None = None,
+    options: DistanceOptions | None = None,
+) -> AdversarialDistance:
+    """Return the minimum adversarial distance of one sample.
+
+    ``d = min{||x' - x|| : x' in domain, max_{j != y} f_j(x') >= f_y(x')}``, in real arithmetic over the stored
+    weights; a tie is an error. The upper end is the distance of a point checked in exact arithmetic; the lower end
+    rests on rigorous linear bounds (evidence *checked*) or on the dual bound of a MILP solver (*solver*).
+
+    Parameters
+    ----------
+    x
+        The sample, n numbers in any shape.
+    label
+        The class that it should have.
+    norm
+        ``"linf"``, ``"l1"`` or ``"l2"``; the lower end of l2 comes from tangents and closes to about 1e-7.
+    domain
+        The inputs that exist; default the unit box.
+
+    Raises
+    ------
+    InputError
+        If the sample is outside the domain or the label does not exist.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from wdaverify.ir.network import Network, Node
+    >>> from wdaverify.ir.ops import Affine, Input
+    >>> logits = Affine((csr_array(np.array([[0.0], [1.0]])),), np.array([0.0, -0.75]))   # f = (0, x - 3/4)
+    >>> network = Network.from_nodes({"x": Node(Input(1)), "f": Node(logits, ("x",))}, "f")
+    >>> print(distance(network, [0.5], 0))
+    sample 0 (label 0, class 1): distance 0.25 (exact)
+    """
+    data = Dataset(np.asarray(x, dtype=np.float64).reshape(1, -1), np.array([label]))
+    domain = Box(0, 1) if domain is None else domain
+    return distances(network, data, norm=Norm(norm), domain=domain, options=options or DistanceOptions())[0]
+
+
+def distances(
+    network: Network,
+    data: Dataset,
+    *,
+    norm: Norm,
+    domain: Box,
+    options: DistanceOptions,
+    progress: Callable[[AdversarialDistance], None] | None = None,
+) -> tuple[AdversarialDistance, ...]:
+    """Return the minimum adversarial distance of every sample, in order.
+
+    Parameters
+    ----------
+    progress
+        Called with each sample as its search ends.
+
+    Raises
+    ------
+    InputError
+        As `distance`.
+    Interrupted
+        On Ctrl-C; carries valid brackets of all samples.
+    """
+    box = domain.sized(network.inputs)
+    data.checked_against(network, box)
+    backend = get_backend(options.solver)
+    require(backend, Capability.MILP)
+    cell_backend = get_backend(_CONIC) if norm is Norm.L2 else backend
+    closer = Closer(network=network, box=box, norm=norm, backend=backend, cell_backend=cell_backend)
+    found: dict[int, AdversarialDistance] = {}
+
+    def report(index: int, search: SampleSearch) -> None:
+        found[index] = _record(closer, index, search, options.gap)
+        if progress is not None:
+            progress(found[index])
+
+    try:
+        for index in _errors(network, data):
+            found[index] = _misclassified(network, data, index, options.gap)
+            if progress is not None:
+                progress(found[index])
+        searches = _attacked(closer, data, [i for i in range(len(data.y)) if i not in found], options)
+        close_in_turn(closer, searches, options, report)
+    except KeyboardInterrupt:
+        unknown = Bracket(lower=0.0, upper=math.inf, gap=options.gap)
+        rest = (AdversarialDistance(sample=i, label=int(y), distance=unknown) for i, y in enumerate(data.y))
+        raise Interrupted(_replayed(network, [found.get(r.sample, r) for r in rest])) from None
+    return _replayed(network, [found[i] for i in range(len(data.y))])
+
+
+def _errors(network: Network, data: Dataset) -> list[int]:
+    """The samples that are errors already; what intervals of rounding leave open is decided exactly."""
+    bounds = interval_bounds(network, Regions(data.x, data.x))
+    low, high = bounds.lower[network.output], bounds.upper[network.output]
+    errors = []
+    for i, y in enumerate(data.y):
+        rivals = np.arange(network.outputs) != y
+        is_error, is_right = (low[i, rivals] >= high[i, y]).any(), (high[i, rivals] < low[i, y]).all()
+        if not (is_error or is_right):
+            is_error = exact_margin(exact_forward(network, data.x[i].tolist()), int(y))[0] >= 0
+        if is_error:
+            errors.append(i)
+    return errors
+
+
+def _misclassified(network: Network, data: Dataset, index: int, gap: float) -> AdversarialDistance:
+    """An error already: distance 0, attained by the sample itself."""
+    _, rival = exact_margin(exact_forward(network, data.x[index].tolist()), int(data.y[index]))
+    zero = Bracket(lower=0.0, upper=0.0, gap=gap)
+    return AdversarialDistance(sample=index, label=int(data.y[index]), distance=zero, target=rival, point=data.x[index])
+
+
+def _attacked(closer: Closer, data: Dataset, indices: list[int], options: DistanceOptions) -> dict[int, SampleSearch]:
+    """Start the search of each sample from the attack's points, nearest first."""
+    if not indices:
+        return {}
+    x, y = data.x[indices], data.y[indices]
+    attack = NearestOptions(seed=options.seed, device=options.device)
+    attacked = nearest_points(closer.network, x, y, norm=closer.norm, domain=closer.box, options=attack)
+    searches = {}
+    for k, index in enumerate(indices):
+        order = [int(j) for j in np.argsort(attacked.distances[k], kind="stable") if math.isfinite(attacked.distances[k, j])]
+        starts = {j: attacked.points[k, j] for j in order}
+        searches[index] = SampleSearch(center=x[k], label=int(y[k]), starts=starts)
+    return searches
+
+
+def _record(closer: Closer, index: int, search: SampleSearch, gap: float) -> AdversarialDistance:
+    found = search.incumbent
+    return AdversarialDistance(
+        sample=index,
+        label=search.label,
+        distance=search.bracket(closer.targets(search.label), gap),
+        target=None if found is None else found.target,
+        point=None if found is None else found.point,
+    )
+
+
+def _replayed(network: Network, records: list[AdversarialDistance]) -> tuple[AdversarialDistance, ...]:
+    """Add the original model's float outputs at the points, in one batch."""
+    chosen = [k for k, record in enumerate(records) if record.point is not None]
+    points: Matrix = np.array([records[k].point for k in chosen])
+    outputs = float_replay(network, points) if chosen else None
+    if outputs is not None:
+        for k, row in zip(chosen, outputs, strict=True):
+            records[k] = replace(records[k], float_replay=row)
+    return tuple(records)

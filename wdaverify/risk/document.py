@@ -1,0 +1,115 @@
+"""The JSON form of distances and of the risk certificate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wdaverify.report import json, records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from wdaverify.dataset import Dataset
+    from wdaverify.domain import Box
+    from wdaverify.ir.network import Network
+    from wdaverify.risk.adversarial import AdversarialDistance
+    from wdaverify.risk.certificate import RiskCertificate
+
+
+def data_record(data: Dataset) -> records.DataRecord:
+    """The JSON form of the data's identity."""
+    source = data.source
+    return records.DataRecord(
+        file=None if source is None else source.file, sha256=None if source is None else source.sha256, samples=data.count
+    )
+
+
+def distance_records(distances: Sequence[AdversarialDistance]) -> list[records.DistanceRecord]:
+    """The JSON form of adversarial distances."""
+    return [
+        records.DistanceRecord(
+            sample=d.sample,
+            label=d.label,
+            distance=json.bracket_record(d.distance),
+            target=d.target,
+            point=json.coordinates(d.point),
+            float_replay=json.reals(d.float_replay),
+        )
+        for d in distances
+    ]
+
+
+def distance_document(
+    network: Network,
+    data: Dataset,
+    distances: Sequence[AdversarialDistance],
+    *,
+    domain: Box,
+    options: dict[str, Any],
+    seconds: float,
+) -> records.DistanceDocument:
+    """The file of kind ``distance``."""
+    return records.DistanceDocument(
+        model=json.model_record(network),
+        domain=json.domain_record(domain),
+        options=options,
+        versions=json.versions(),
+        seconds=seconds,
+        data=data_record(data),
+        distances=distance_records(distances),
+    )
+
+
+def save_certificate(certificate: RiskCertificate, path: str | Path, options: dict[str, Any]) -> None:
+    """Write the file of kind ``risk``, and the points of large plans beside it before that.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    """
+    target = json.check_writable(path)
+    curve = []
+    for k, point in enumerate(certificate.curve):
+        name = None
+        if json.is_large(point.plan):
+            name = f"{target.stem}.plan-{k}.npz"
+            json.write_points(point.plan.points, target.with_name(name))
+        curve.append(
+            records.CurveRecord(
+                radius=point.radius,
+                worst_case_risk=json.bracket_record(point.risk),
+                multiplier=None if point.multiplier is None else json.real(point.multiplier),
+                plan=json.plan_record(point.plan, name),
+            )
+        )
+    json.write(_risk_document(certificate, curve, options), target)
+
+
+def _risk_document(
+    certificate: RiskCertificate, curve: list[records.CurveRecord], options: dict[str, Any]
+) -> records.RiskDocument:
+    """The file of kind ``risk``, with its curve given."""
+    return records.RiskDocument(
+        model=json.model_record(certificate.network),
+        domain=json.domain_record(certificate.domain),
+        options=options,
+        versions=json.versions(),
+        seconds=certificate.seconds,
+        interrupted=certificate.interrupted,
+        data=data_record(certificate.data),
+        threat=records.ThreatRecord(norm=str(certificate.ball.norm), order=json.real(certificate.ball.order)),
+        loss=certificate.loss,
+        nominal_risk=certificate.nominal_risk,
+        curve=curve,
+        bounds=[
+            records.BoundRecord(
+                name=bound.name,
+                constants={f"label:{y}": json.real(value) for y, value in bound.constants.items()},
+                worst_case_risk=[json.real(value) for value in bound.worst_case_risk],
+            )
+            for bound in certificate.bounds
+        ],
+        distances=distance_records(certificate.distances),
+    )

@@ -1,0 +1,70 @@
+"""The distribution that attains the lower end of the worst-case zero-one risk.
+
+Every sample keeps one atom, except that at most one sample is split in two (theory, section 1, Corollary): at most
+N + 1 atoms.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from wdaverify.risk.zero_one import power_bracket
+from wdaverify.transport import Atom, TransportPlan, distance_up, round_down, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from wdaverify._types import Vector
+    from wdaverify.dataset import Dataset
+    from wdaverify.risk.adversarial import AdversarialDistance
+    from wdaverify.transport import WassersteinBall
+
+
+def worst_case_plan(
+    data: Dataset, distances: Sequence[AdversarialDistance], moved: Sequence[Fraction], *, ball: WassersteinBall
+) -> TransportPlan:
+    """The plan that moves the given mass of each sample to its nearest known adversarial point.
+
+    Parameters
+    ----------
+    data, distances
+        One distance per sample; a sample that moves must have a point.
+    moved
+        Mass that moves, per sample, at most its weight.
+    ball
+        Gives the norm and the order of the costs.
+
+    Returns
+    -------
+    TransportPlan
+        Moved masses are rounded down, so that the budget holds for the float64 masses too; each source's masses add up
+        to its weight up to rounding.
+    """
+    atoms: list[Atom] = []
+    for i, (weight, mass, found) in enumerate(zip(data.fractions, moved, distances, strict=True)):
+        atoms.extend(_atoms_of(i, int(data.y[i]), data.x[i], (weight, mass, found.point), ball))
+    return TransportPlan(tuple(atoms), ball.order)
+
+
+def _atoms_of(
+    source: int, label: int, start: Vector, move: tuple[Fraction, Fraction, Vector | None], ball: WassersteinBall
+) -> Iterator[Atom]:
+    """One atom, or two if only a part of the mass moves."""
+    weight, mass, point = move
+    shipped = round_down(mass)
+    if shipped > 0 and point is not None:
+        yield Atom(source=source, label=label, mass=shipped, cost=_cost(start, point, ball), point=point)
+    rest = float(weight - Fraction(shipped)) if mass < weight or shipped == 0 else 0.0
+    if rest > 0 or shipped == 0:
+        yield Atom(source=source, label=label, mass=rest, cost=0.0, point=start)
+
+
+def _cost(start: Vector, point: Vector, ball: WassersteinBall) -> float:
+    """``||point - start||^p`` as float64, rounded up; the distance itself for order inf."""
+    distance = distance_up(start, point, ball.norm)
+    if math.isinf(ball.order) or distance == 0:
+        return distance
+    _, high = power_bracket(Fraction(distance), ball.order)
+    return math.inf if high is None else round_up(high)

@@ -1,0 +1,218 @@
+r"""The worst-case zero-one risk (theory, section 2, Theorem 3).
+
+With ``d_i`` the distance of sample i to the nearest point that its label does not strictly win,
+
+.. math:: R_p(\varepsilon) = \max\{\sum_i w_i a_i : 0 \le a_i \le 1,\ \sum_i w_i a_i (d_i/\varepsilon)^p \le 1,\
+          a_i = 0 \text{ if } d_i = \infty\}, \qquad R_\infty(\varepsilon) = \sum_{d_i \le \varepsilon} w_i.
+
+This is a fractional knapsack in which every item has value per weight ``1/d_i^p``: greedy by increasing ``d_i`` is
+optimal. The risk is nonincreasing in every ``d_i``, so upper ends of the distances give its lower end and the other way
+round. All sums are exact; powers are exact for small integer orders and bracketed by directed rounding otherwise.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_EXACT_ORDER = 64
+"""Integer orders up to this one are computed without any rounding; the numbers stay below a few thousand digits."""
+
+_DIGITS = 60
+"""Decimal digits of other powers: far beyond float64, so that only an exact tie could notice the rounding."""
+
+_RELATIVE = Fraction(1, 10 ** (_DIGITS - 2))
+"""More than the relative error of one correctly rounded operation at that precision."""
+
+_LARGEST_EXPONENT = 5000
+"""Powers beyond ``e^5000`` or below ``e^-5000`` are replaced by a bound: no float64 mass can pay for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """An optimal solution of the knapsack.
+
+    Attributes
+    ----------
+    value
+        The probability that errs: free samples and moved mass.
+    moved
+        Mass moved to the boundary, per sample; 0 for samples that err where they are.
+    marginal
+        The first sample in order of distance that is not wholly paid for; ``None`` if the budget pays for all.
+    """
+
+    value: Fraction
+    moved: tuple[Fraction, ...]
+    marginal: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroOneRisk:
+    """The bracket of the worst-case zero-one risk in exact numbers.
+
+    Attributes
+    ----------
+    lower, upper
+        Exact ends, in [0, 1].
+    moved
+        The mass that the plan behind the lower end moves, per sample.
+    multiplier
+        ``d R / d(radius^p)`` to the right, the dual multiplier of Theorem 1 (for order 1 the price of one more unit of
+        radius): ``1/d^p`` of the marginal sample behind the lower end, 0 if the budget pays for every sample that can
+        be moved; ``None`` for order inf, where the risk is a step function. Reported, not used: correct to 1e-15.
+    """
+
+    lower: Fraction
+    upper: Fraction
+    moved: tuple[Fraction, ...]
+    multiplier: float | None
+
+
+def zero_one_risk(
+    lower: Sequence[float], upper: Sequence[float], weights: Sequence[Fraction], *, radius: float, order: float
+) -> ZeroOneRisk:
+    """Bracket the worst-case zero-one risk from brackets of the distances.
+
+    Parameters
+    ----------
+    lower, upper
+        ``lower[i] <= d_i <= upper[i]``, one per sample; ``inf`` where no point exists (or none is known).
+    weights
+        Nonnegative, with sum 1.
+    radius, order
+        Of the Wasserstein ball.
+
+    Returns
+    -------
+    ZeroOneRisk
+        Proved: the ends, given the brackets of the distances.
+
+    Examples
+    --------
+    >>> half = Fraction(1, 2)
+    >>> risk = zero_one_risk([1.0, 0.5], [1.0, 0.5], [half, half], radius=0.25, order=2.0)
+    >>> risk.lower, risk.upper, risk.multiplier
+    (Fraction(1, 4), Fraction(1, 4), 4.0)
+    """
+    cautious = fill(upper, weights, radius=radius, order=order, costly=True)
+    generous = fill(lower, weights, radius=radius, order=order, costly=False)
+    if math.isinf(order):
+        price = None
+    elif cautious.marginal is None:
+        price = 0.0
+    else:
+        price = _as_float(power_bracket(1 / Fraction(upper[cautious.marginal]), order))
+    return ZeroOneRisk(lower=cautious.value, upper=generous.value, moved=cautious.moved, multiplier=price)
+
+
+def fill(distances: Sequence[float], weights: Sequence[Fraction], *, radius: float, order: float, costly: bool) -> Filling:
+    """Solve the knapsack greedily.
+
+    Parameters
+    ----------
+    distances
+        Nonnegative or ``inf``, one per sample.
+    weights, radius, order
+        As in `zero_one_risk`.
+    costly
+        Round costs up (the value is then attainable) instead of down (the value then cannot be exceeded).
+
+    Returns
+    -------
+    Filling
+        Optimal for the rounded costs; exact for integer orders up to `MAX_EXACT_ORDER` and for inf.
+    """
+    moved = [Fraction(0)] * len(weights)
+    value = sum((w for d, w in zip(distances, weights, strict=True) if d == 0), Fraction(0))
+    budget, marginal = Fraction(1), None
+    reachable = (i for i, d in enumerate(distances) if 0 < d < math.inf and weights[i] > 0)
+    for i in sorted(reachable, key=lambda i: (distances[i], i)):
+        share = _affordable(distances[i], weights[i], budget, radius=radius, order=order, costly=costly)
+        moved[i], budget = share
+        value += moved[i]
+        if moved[i] < weights[i]:
+            marginal = i
+            break
+    return Filling(value, tuple(moved), marginal)
+
+
+def _affordable(
+    distance: float, weight: Fraction, budget: Fraction, *, radius: float, order: float, costly: bool
+) -> tuple[Fraction, Fraction]:
+    """The mass of one sample that the budget (in units of ``radius^p``) pays for, and what is left of the budget."""
+    if radius == 0 or math.isinf(order):
+        return (weight if distance <= radius else Fraction(0)), budget
+    low, high = power_bracket(Fraction(distance) / Fraction(radius), order)
+    price = high if costly else low
+    if price is None:
+        return Fraction(0), budget
+    if weight * price <= budget:
+        return weight, budget - weight * price
+    return budget / price, Fraction(0)
+
+
+def power_bracket(base: Fraction, order: float) -> tuple[Fraction, Fraction | None]:
+    """Bracket ``base ** order`` between rationals.
+
+    Parameters
+    ----------
+    base
+        Positive.
+    order
+        Finite, at least 1.
+
+    Returns
+    -------
+    low, high
+        ``low <= base ** order <= high``; ``high`` is ``None`` where the power exceeds ``e^5000``. Both ends are exact
+        for integer orders up to `MAX_EXACT_ORDER`. Otherwise ``exp(order * ln(base))`` is computed in decimal
+        arithmetic of 60 digits, whose `ln` and `exp` are correctly rounded, and widened by a bound of the error.
+
+    Examples
+    --------
+    >>> power_bracket(Fraction(2, 3), 3.0)
+    (Fraction(8, 27), Fraction(8, 27))
+    >>> low, high = power_bracket(Fraction(2), 1.5)
+    >>> low ** 2 < 8 < high ** 2, high - low < Fraction(1, 10 ** 50)
+    (True, True)
+    """
+    if base == 1:
+        return Fraction(1), Fraction(1)
+    if order == math.floor(order) and order <= MAX_EXACT_ORDER:
+        exact = base ** int(order)
+        return exact, exact
+    context = decimal.Context(prec=_DIGITS, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.InvalidOperation])
+    quotient = context.divide(decimal.Decimal(base.numerator), decimal.Decimal(base.denominator))
+    logarithm, exact_order = Fraction(context.ln(quotient)), Fraction(order)
+    # The quotient is off by a factor 1 + e, |e| <= 10^-59, its logarithm by e + 10^-59 |ln|.
+    error = exact_order * (1 + abs(logarithm)) * _RELATIVE
+    exponent = exact_order * logarithm
+    high = _exp(min(max(exponent + error, Fraction(-_LARGEST_EXPONENT)), Fraction(_LARGEST_EXPONENT)), context) * (1 + _RELATIVE)
+    low = _exp(min(exponent - error, Fraction(_LARGEST_EXPONENT)), context) * (1 - _RELATIVE)
+    return low, None if exponent + error > _LARGEST_EXPONENT else high
+
+
+def _exp(exponent: Fraction, context: decimal.Context) -> Fraction:
+    """``exp`` to a relative error below `_RELATIVE`; 0 below the smallest exponent."""
+    if exponent < -_LARGEST_EXPONENT:
+        return Fraction(0)
+    # The argument is below 5000 in size: rounding it to 60 digits would move exp by up to 10^-56, more than `_RELATIVE`.
+    wide = context.copy()
+    wide.prec = _DIGITS + 8
+    argument = wide.divide(decimal.Decimal(exponent.numerator), decimal.Decimal(exponent.denominator))
+    return Fraction(wide.exp(argument))
+
+
+def _as_float(bracket: tuple[Fraction, Fraction | None]) -> float:
+    """The upper end as a float64; ``inf`` beyond the range."""
+    try:
+        return math.inf if bracket[1] is None else float(bracket[1])
+    except OverflowError:
+        return math.inf

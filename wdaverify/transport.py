@@ -1,0 +1,211 @@
+"""Wasserstein balls, transport plans, and distances with directed rounding.
+
+The order-p Wasserstein distance of theory section 0 has ground cost ``||x - x'||^p`` between points of one label and
+infinite cost between labels: labels never move. A plan lists where the mass of each nominal sample goes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._errors import InputError
+from wdaverify._types import Norm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wdaverify._types import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class WassersteinBall:
+    """All distributions within Wasserstein distance `radius` of the data.
+
+    Parameters
+    ----------
+    radius
+        Finite and nonnegative, in the unit of the inputs; 0 leaves the data alone.
+    order
+        The order p >= 1 of the distance, or ``inf``.
+    norm
+        The ground norm: ``linf``, ``l1`` or ``l2``.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> print(WassersteinBall(0.05, order=2, norm="l1"))
+    W_2 ball of radius 0.05 (l1)
+    """
+
+    radius: float
+    order: float = 1.0
+    norm: Norm = Norm.LINF
+
+    def __post_init__(self) -> None:
+        radius, order = _real(self.radius, "radius"), _real(self.order, "order")
+        if not (math.isfinite(radius) and radius >= 0):
+            raise InputError(f"radius {self.radius} is not a finite number >= 0")
+        if math.isnan(order) or order < 1:
+            raise InputError(f"order {self.order} is neither a number >= 1 nor inf")
+        object.__setattr__(self, "radius", radius)
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "norm", parse_norm(self.norm))
+
+    def __str__(self) -> str:
+        return f"W_{self.order:g} ball of radius {self.radius:g} ({self.norm})"
+
+
+def parse_norm(name: str) -> Norm:
+    """The norm of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return Norm(name)
+    except ValueError:
+        raise InputError(f"norm '{name}' is unknown; give {', '.join(Norm)}") from None
+
+
+def _real(value: float, name: str) -> float:
+    """The value as a float; the error names the parameter."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} {value!r} is not a number") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Atom:
+    """A piece of mass and where it goes.
+
+    Attributes
+    ----------
+    source
+        Index of the nominal sample that the mass comes from.
+    label
+        The sample's label; it does not move.
+    mass
+        Probability.
+    cost
+        ``||point - x_source||^p``; for order inf the distance itself.
+    point
+        Where the mass goes, shape (n,).
+    """
+
+    source: int
+    label: int
+    mass: float
+    cost: float
+    point: Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransportPlan:
+    """A distribution near the data, as atoms that remember their source."""
+
+    atoms: tuple[Atom, ...]
+    order: float = 1.0
+
+    @property
+    def masses(self) -> Vector:
+        """Probability of each atom, shape (number of atoms,)."""
+        return np.array([atom.mass for atom in self.atoms], dtype=np.float64)
+
+    @property
+    def points(self) -> Vector:
+        """Points of the atoms, one per row."""
+        return np.array([atom.point for atom in self.atoms], dtype=np.float64)
+
+    def source_marginal(self, count: int) -> Vector:
+        """Mass that leaves each of the `count` nominal samples, shape (count,)."""
+        marginal = np.zeros(count)
+        for atom in self.atoms:
+            marginal[atom.source] += atom.mass
+        return marginal
+
+    @property
+    def moved(self) -> tuple[Atom, ...]:
+        """The atoms that leave their sample."""
+        return tuple(atom for atom in self.atoms if atom.cost > 0)
+
+    @property
+    def cost(self) -> float:
+        """Expected cost: the p-th power of the plan's transport distance; for order inf the largest distance."""
+        if math.isinf(self.order):
+            return max((atom.cost for atom in self.atoms if atom.mass > 0), default=0.0)
+        return math.fsum(atom.mass * atom.cost for atom in self.atoms if atom.mass > 0)
+
+    def __str__(self) -> str:
+        return f"{len(self.atoms)} atoms, {len(self.moved)} moved, cost {self.cost:.6g}"
+
+
+def exact_distance(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: Norm) -> Fraction:
+    """The exact distance of two float64 points for l1 and linf; for l2 its **square**, which is rational.
+
+    Examples
+    --------
+    >>> exact_distance([0.0, 0.0], [3.0, 4.0], Norm.L2), exact_distance([0.0, 0.0], [3.0, 4.0], Norm.L1)
+    (Fraction(25, 1), Fraction(7, 1))
+    """
+    gaps = [abs(Fraction(float(u)) - Fraction(float(v))) for u, v in zip(a, b, strict=True)]
+    if norm is Norm.LINF:
+        return max(gaps, default=Fraction(0))
+    return sum((gap * gap if norm is Norm.L2 else gap for gap in gaps), Fraction(0))
+
+
+def distance_up(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: Norm) -> float:
+    """The smallest float64 that is at least the distance (l2: at most one ulp above that)."""
+    exact = exact_distance(a, b, norm)
+    return sqrt_up(exact) if norm is Norm.L2 else round_up(exact)
+
+
+def distance_down(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: Norm) -> float:
+    """The largest float64 that is at most the distance (l2: at most one ulp below that)."""
+    exact = exact_distance(a, b, norm)
+    return sqrt_down(exact) if norm is Norm.L2 else round_down(exact)
+
+
+def round_up(value: Fraction) -> float:
+    """The smallest float64 that is at least `value`; ``inf`` beyond the range.
+
+    >>> round_up(Fraction(1, 10)) == 0.1, round_down(Fraction(1, 10)) < 0.1
+    (True, True)
+    """
+    try:
+        nearest = float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.nextafter(math.inf, 0.0)
+    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
+
+
+def round_down(value: Fraction) -> float:
+    """The largest float64 that is at most `value`; ``-inf`` beyond the range."""
+    return -round_up(-value)
+
+
+def sqrt_up(value: Fraction) -> float:
+    """A float64 at least the square root of `value`, checked by squaring exactly."""
+    root = math.sqrt(round_up(value))
+    while math.isfinite(root) and Fraction(root) ** 2 < value:
+        root = math.nextafter(root, math.inf)
+    return root
+
+
+def sqrt_down(value: Fraction) -> float:
+    """A float64 at most the square root of `value`, checked by squaring exactly."""
+    root = math.sqrt(round_down(value))
+    while root > 0 and Fraction(root) ** 2 > value:
+        root = math.nextafter(root, 0.0)
+    return root
