@@ -30,3 +30,7 @@ INCUMBENT_SLACK = 2.0**-20
 
 FAR_SLACK = 1e-7
 """Added to the largest scale t that a MILP allows on the homogenised network, where all values are of order 1."""
+
+SEARCH_GAP = 1e-7
+"""A search proves that nothing lies inside this relative bit of the incumbent: at the incumbent itself the margin is 0,
+and a ceiling computed in float64 cannot be below it."""

@@ -44,7 +44,7 @@ def certify(
     workers: opt.Workers = 1,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
-    engine: opt.Engine = "milp",
+    engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
     quiet: opt.Quiet = False,

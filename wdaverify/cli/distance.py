@@ -30,7 +30,7 @@ def distance(
     workers: opt.Workers = 1,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
-    engine: opt.Engine = "milp",
+    engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
     quiet: opt.Quiet = False,

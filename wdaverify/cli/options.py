@@ -35,8 +35,16 @@ TimeLimit = Annotated[
 Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Processes that share the samples.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of random starts.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where attacks run.")]
-Engine = Annotated[str, typer.Option("--engine", metavar="milp", help="One MILP per target class (the only one so far).")]
-Solver = Annotated[str, typer.Option("--solver", metavar="highs|cbc", help="The MILP solver.")]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="search|milp",
+        help="Branch and bound with rigorous leaves, or one MILP per class as second opinion.",
+        show_default="search, with --solver cbc milp",
+    ),
+]
+Solver = Annotated[str, typer.Option("--solver", metavar="highs|cbc", help="The solver of the engine's programs.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE.json", help="Also write the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no warnings.")]
 Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples.", show_default="all")]
@@ -61,6 +69,7 @@ class Search:
         from wdaverify.risk.adversarial import DistanceOptions
 
         return DistanceOptions(
+            engine=self.engine,
             solver=self.solver,
             deadline=self.deadline,
             workers=self.workers,
@@ -82,6 +91,8 @@ def search_options(**values: Any) -> Search:
     InputError
         If a value is out of its range; the message names the option.
     """
+    from wdaverify.risk.engines import engine_for
+
     limit = values["time_limit"]
     if limit is not None and not (math.isfinite(limit) and limit > 0):
         raise InputError(f"--time-limit {limit}: give a positive number of seconds")
@@ -91,21 +102,11 @@ def search_options(**values: Any) -> Search:
         raise InputError(f"--seed {values['seed']}: give a number from 0")
     if values["device"] not in {"auto", "cpu", "cuda"}:
         raise InputError(f"--device {values['device']}: give auto, cpu or cuda")
-    if values["engine"] != "milp":
-        raise InputError(f"--engine {values['engine']}: only milp is in this version")
-    with about("--solver"):
-        _check_solver(values["solver"])
+    with about("--engine, --solver"):
+        values["engine"] = engine_for(values["engine"], values["solver"])
     with about("--norm"):
         norm = parse_norm(values.pop("norm"))
     return Search(norm=norm, domain=read_domain(values.pop("domain")), deadline=Deadline.after(limit), **values)
-
-
-def _check_solver(name: str) -> None:
-    """A backend that cannot solve MILPs is a wrong value of the option, not a failure of the solver."""
-    from wdaverify.program.backend import Capability, get_backend
-
-    if Capability.MILP not in get_backend(name).capabilities:
-        raise InputError(f"'{name}' does not solve mixed-integer programs; give highs or cbc")
 
 
 def read_domain(text: str) -> Box:

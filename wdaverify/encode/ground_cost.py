@@ -33,7 +33,7 @@ def add_l1_cost(builder: ProgramBuilder, inputs: IntArray, center: Vector, upper
     """Add a column ``||x - center||_1 <= c <= upper`` and return it."""
     count = len(inputs)
     cost = builder.add_columns(1, 0.0, upper)
-    up, down = builder.add_columns(count, 0.0, np.inf), builder.add_columns(count, 0.0, np.inf)
+    up, down = builder.add_columns(count, 0.0, upper), builder.add_columns(count, 0.0, upper)
     one, row = eye_array(count).tocsr(), np.ones((1, count))
     builder.add_rows([(inputs, one), (up, -one), (down, one)], center, center)
     builder.add_rows([(cost, np.ones((1, 1))), (up, -row), (down, -row)], 0.0, np.inf)

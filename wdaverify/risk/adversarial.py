@@ -19,8 +19,11 @@ class DistanceOptions:
 
     Parameters
     ----------
+    engine
+        ``search`` (branch and bound with rigorous leaves) or ``milp`` (one mixed-integer program per class, the second
+        opinion); by default ``search`` if the solver can run it.
     solver
-        Name of a MILP backend (``highs`` or ``cbc``).
+        Name of the backend: ``highs`` for both engines, ``cbc`` for ``milp`` only.
     gap
         Distances are searched until their bracket is this much narrower than asked of the risk.
     deadline
@@ -33,6 +36,7 @@ class DistanceOptions:
         Where the attack runs: ``auto``, ``cpu`` or ``cuda``.
     """
 
+    engine: str | None = None
     solver: str = "highs"
     gap: float = DEFAULT_GAP
     deadline: Deadline = field(default_factory=Deadline)

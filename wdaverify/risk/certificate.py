@@ -119,8 +119,8 @@ class RiskCertificate:
         """
         from wdaverify.risk.document import save_certificate
 
-        chosen = {name: getattr(self.options, name) for name in ("solver", "gap", "workers", "seed", "device")}
-        save_certificate(self, path, {"engine": "milp", **chosen})
+        chosen = {name: getattr(self.options, name) for name in ("engine", "solver", "gap", "workers", "seed", "device")}
+        save_certificate(self, path, chosen)
 
     def __str__(self) -> str:
         threat = f"order {self.ball.order:g}, {self.ball.norm}"

@@ -96,11 +96,13 @@ def certify(
         If the worst-case plan does not survive its independent recomputation.
     """
     from wdaverify.risk.distance import distances as search
+    from wdaverify.risk.engines import engine_for
 
     started = time.monotonic()
     question = _question(ball, radii, loss, Box(0, 1) if domain is None else domain, gap)
     data.checked_against(network, question.domain)
     chosen = dataclasses.replace(options or DistanceOptions(), gap=gap)
+    chosen = dataclasses.replace(chosen, engine=engine_for(chosen.engine, chosen.solver))
     try:
         found, interrupted = (
             search(network, data, norm=ball.norm, domain=question.domain, options=chosen, progress=progress),

@@ -1,46 +1,37 @@
-"""Close the bracket of one adversarial distance (theory, section 2; the steps of the engine for one sample).
+"""Close the bracket of one adversarial distance (theory, section 2).
 
-The upper end is the distance of a verified point. For the lower end:
+The upper end is the distance of a verified point, the incumbent. The lower end grows from two sources:
 
-1. *Ladder*: the largest of a grid of radii at which backward linear bounds show ``f_j < f_y`` for every j. Rigorous.
-2. *Elimination*: on the ball of the incumbent's radius R, every class j whose bound is negative is out. Rigorous.
-3. *MILP*: for each class left, minimise the distance over the big-M program on that ball. Its dual bound, minus the
-   accuracy that a solver works with, is a lower end; this is a solver's word and marked so.
+1. *Ladder*: the largest of a grid of radii at which backward linear bounds show ``f_j < f_y`` for every class j. Rigorous.
+2. *Engine*: `search_engine` (branch and bound, rigorous) or `milp_engine` (one MILP per class, a solver's word) works
+   class by class on the ball of the incumbent, after linear bounds on that ball have eliminated what they can.
 
-Each incumbent that a MILP finds is polished and shrinks the ball for the classes after it. A solver that contradicts
-a verified point is not believed.
+Each nearer point that an engine meets is polished and becomes the incumbent, which shrinks the ball.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from wdaverify._tolerances import INCUMBENT_SLACK, MIP_SLACK
-from wdaverify._types import Norm
 from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box, Regions
-from wdaverify.encode.graph import Ranges
-from wdaverify.encode.nearest import NearestQuestion, encode_nearest
-from wdaverify.program.backend import SolveOptions
-from wdaverify.program.result import Status
+from wdaverify.encode.nearest import NearestQuestion
 from wdaverify.risk.far import far_point
 from wdaverify.risk.polish import VerifiedPoint, polish
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wdaverify._deadline import Deadline
-    from wdaverify._types import Matrix, Vector
+    from wdaverify._types import Matrix, Norm, Vector
     from wdaverify.bounds.layer_bounds import LayerBounds
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
-    from wdaverify.program.result import SolveResult
-
-_log = logging.getLogger(__name__)
 
 _LADDER = np.append(np.arange(1, 16) / 16, 1.0 - 2.0 ** -np.array([8, 16, 24, 32]))
 """Parts of the incumbent's distance at which linear bounds are tried; the last close what needs no branching."""
@@ -50,15 +41,6 @@ _CLOSED = 1.0 - 2.0**-30
 
 _WORTH_POLISHING = 1.2
 """Attack points up to this factor farther than the nearest are polished: an LP may reverse their order."""
-
-_TANGENT_ROUNDS = 20
-"""Rounds of tangents for l2; each adds one per coordinate where the last solution touches."""
-
-_CLOSED_L2 = 1.0 - 1e-7
-"""A lower end of l2 at this part of the incumbent's distance ends the rounds."""
-
-_SHRUNK = 0.95
-"""When the incumbent falls below this part of the ball's radius, bounds are computed anew on the smaller ball."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -78,7 +60,7 @@ class SampleSearch:
     proved
         Class to its lower end so far, with its evidence.
     settled
-        Classes on which no further work is useful: eliminated, or their MILP ran to its end or failed.
+        Classes on which no further work is useful: proved out to the incumbent, or given up.
     """
 
     center: Vector
@@ -94,6 +76,11 @@ class SampleSearch:
         """Distance of the incumbent, ``inf`` without one."""
         return math.inf if self.incumbent is None else self.incumbent.distance
 
+    def prove(self, target: int, bound: float, evidence: Evidence) -> None:
+        """Raise the lower end of a class if `bound` is higher."""
+        if bound > self.proved.get(target, (0.0, evidence))[0]:
+            self.proved[target] = (bound, evidence)
+
     def bracket(self, targets: list[int], gap: float) -> Bracket:
         """The bracket that follows from everything known; it rests on a solver where linear bounds do not reach."""
         bounds = [max(self.safe, self.proved.get(j, (0.0, Evidence.CHECKED))[0]) for j in targets]
@@ -103,6 +90,14 @@ class SampleSearch:
         return Bracket(lower=lower, upper=self.reach, evidence=evidence, gap=gap)
 
 
+class Engine(Protocol):
+    """Works on the open classes of a sample until they are settled, a nearer incumbent is found, or time is up."""
+
+    def __call__(self, closer: Closer, search: SampleSearch, deadline: Deadline) -> None:
+        """Prove lower ends and settle classes of `search`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Closer:
     """The question that all samples share, and the means to answer it.
@@ -110,9 +105,11 @@ class Closer:
     Attributes
     ----------
     backend
-        Solves the MILPs, whose bounds it vouches for.
+        Solves the linear and mixed-integer programs of the engine.
     cell_backend
         Solves the programs of single cells, whose points are checked; for l2 it must take quadratic objectives.
+    engine
+        How lower ends are raised.
     """
 
     network: Network
@@ -120,10 +117,15 @@ class Closer:
     norm: Norm
     backend: Backend
     cell_backend: Backend
+    engine: Engine
 
     def targets(self, label: int) -> list[int]:
         """Every class but the label."""
         return [j for j in range(self.network.outputs) if j != label]
+
+    def finished(self, search: SampleSearch) -> bool:
+        """Whether no further work on the sample is useful."""
+        return search.settled.issuperset(self.targets(search.label))
 
     def warm_up(self, search: SampleSearch, deadline: Deadline) -> None:
         """Polish the attack's nearest points into an incumbent, and climb the ladder of linear bounds."""
@@ -133,125 +135,68 @@ class Closer:
             if distance > _WORTH_POLISHING * nearest or (deadline.passed and search.incumbent is not None):
                 break
             nearest = min(nearest, distance)
-            self._improve(search, target, point, deadline)
+            self.improve(search, target, point, deadline)
         if not deadline.passed:
             search.safe = max(search.safe, self._ladder(search))
         if search.safe >= _CLOSED * search.reach:
             search.settled.update(self.targets(search.label))
 
-    def finished(self, search: SampleSearch) -> bool:
-        """Whether no further work on the sample is useful."""
-        return search.settled.issuperset(self.targets(search.label))
-
     def close(self, search: SampleSearch, deadline: Deadline) -> None:
         """Work on every class that is still open, until all are closed or the deadline passes."""
         while not (deadline.passed or self.finished(search)):
-            radius = search.reach
-            if math.isinf(radius) and not self.box.bounded:
+            before = search.reach
+            if math.isinf(before) and not self.box.bounded:
                 self._look_far(search, deadline)
             else:
-                self._close_ball(search, radius, deadline)
-            if search.reach == radius:
+                self.engine(self, search, deadline)
+            if search.reach == before:
                 return
 
-    def _close_ball(self, search: SampleSearch, radius: float, deadline: Deadline) -> None:
-        """Close the classes on the ball of the incumbent; stop early when a much nearer incumbent makes it too large."""
-        open_targets = [j for j in self.targets(search.label) if j not in search.settled]
+    def improve(self, search: SampleSearch, target: int, point: Vector, deadline: Deadline) -> bool:
+        """Polish a point; make it the incumbent and return true if it is nearer."""
+        found = polish(self.network, self.question(search, target), self.box, point, backend=self.cell_backend, deadline=deadline)
+        if found is None or found.distance >= search.reach:
+            return False
+        search.incumbent = found
+        return True
+
+    def question(self, search: SampleSearch, target: int) -> NearestQuestion:
+        """The nearest-point question of one class."""
+        return NearestQuestion(center=search.center, label=search.label, target=target, norm=self.norm)
+
+    def eliminate(self, search: SampleSearch, radius: float) -> tuple[Regions, LayerBounds, list[int]]:
+        """Bound the network on the ball of a radius and settle the classes that cannot win there.
+
+        Returns
+        -------
+        regions, bounds, rest
+            The ball as a batch of one, its bounds, and the classes still open, the attack's nearest first.
+        """
         if math.isinf(radius):
             regions = Regions.of_box(self.box, self.network.inputs)
         else:
-            regions = Regions.balls(self.box, search.center, radius * (1.0 + INCUMBENT_SLACK), self.norm)
+            regions = Regions.balls(self.box, search.center, radius, self.norm)
         bounds = crown_bounds(self.network, regions)
-        ceilings = crown_objectives(self.network, regions, bounds, self._objectives(search.label, open_targets))[0]
-        for j, ceiling in zip(open_targets, ceilings, strict=True):
+        rest = [j for j in self.targets(search.label) if j not in search.settled]
+        ceilings = crown_objectives(self.network, regions, bounds, self._objectives(search.label, rest))[0]
+        for j, ceiling in zip(rest, ceilings, strict=True):
             if ceiling < 0.0:
-                search.proved[j] = (radius, Evidence.CHECKED)
-                search.settled.add(j)
-        by_promise = [j for j in search.starts if j in open_targets] + [j for j in open_targets if j not in search.starts]
-        for j in by_promise:
-            if deadline.passed or search.reach < _SHRUNK * radius:
-                return
-            if j in search.settled:
-                continue
-            self._close_target(search, j, _ranges(self.network, regions, bounds), deadline)
-
-    def _close_target(self, search: SampleSearch, target: int, ranges: Ranges, deadline: Deadline) -> None:
-        """Solve the MILP of one class: its dual bound closes the class, its point may become the incumbent."""
-        question = self._question(search, target)
-        offsets = self._first_offsets(search)
-        for _ in range(_TANGENT_ROUNDS if self.norm is Norm.L2 else 1):
-            limit = question.cost(search.reach) * (1.0 + 4.0 * INCUMBENT_SLACK)
-            unit = question.cost(search.reach) if 0.0 < search.reach < math.inf else 1.0
-            program, graph = encode_nearest(self.network, question, ranges, limit=limit, unit=unit, offsets=offsets)
-            result = self.backend.solve(program, SolveOptions(deadline=deadline))
-            point = None if result.primal is None else result.primal[graph.inputs]
-            if point is not None:
-                self._improve(search, target, point, deadline)
-                offsets = np.vstack([offsets, point - search.center])
-            bound = self._believable_bound(result, search, question, unit)
-            if bound is not None and bound > search.proved.get(target, (0.0, Evidence.CHECKED))[0]:
-                search.proved[target] = (bound, Evidence.SOLVER)
-            if bound is None or point is None or bound >= _CLOSED_L2 * search.reach or result.status is Status.LIMIT:
-                break
-        if result.status is not Status.LIMIT:
-            search.settled.add(target)
-
-    def _first_offsets(self, search: SampleSearch) -> Matrix:
-        """Where the tangents of l2 touch at first: at the sample, at the incumbent, and on a grid."""
-        still = np.zeros((1, self.network.inputs))
-        if self.norm is not Norm.L2 or search.incumbent is None:
-            return still
-        grid = search.reach * np.array([[-0.5], [-0.2], [0.2], [0.5]]) * np.ones_like(still)
-        return np.vstack([still, search.incumbent.point - search.center, grid])
-
-    def _question(self, search: SampleSearch, target: int) -> NearestQuestion:
-        return NearestQuestion(center=search.center, label=search.label, target=target, norm=self.norm)
-
-    def _believable_bound(
-        self, result: SolveResult, search: SampleSearch, question: NearestQuestion, unit: float
-    ) -> float | None:
-        """The lower end that a solver's answer gives; ``None`` if it gives none or contradicts a verified point."""
-        reach = search.reach
-        if result.status is Status.INFEASIBLE:
-            bound = reach
-        elif result.status in (Status.OPTIMAL, Status.LIMIT) and not math.isnan(result.bound):
-            bound = question.distance((result.bound - MIP_SLACK * max(1.0, abs(result.bound))) * unit)
-        else:
-            return None
-        known = search.incumbent
-        denied = (
-            known is not None
-            and known.target == question.target
-            and (result.status is Status.INFEASIBLE or bound > known.distance * (1.0 + INCUMBENT_SLACK))
-        )
-        if denied:
-            _log.warning("solver %s says %s, bound %.9g, but a verified point is at distance %.9g: not believed",
-                         self.backend.name, result.status.value, bound, reach)  # fmt: skip
-            return None
-        return min(bound, reach)
+                search.prove(j, radius, Evidence.CHECKED)
+        losers = {j for j, ceiling in zip(rest, ceilings, strict=True) if ceiling < 0.0}
+        promise = {j: k for k, j in enumerate(search.starts)}
+        return regions, bounds, sorted((j for j in rest if j not in losers), key=lambda j: promise.get(j, len(promise)))
 
     def _look_far(self, search: SampleSearch, deadline: Deadline) -> None:
         """On an unbounded domain without an incumbent: find a point anywhere, or how far away all of them are."""
         for target in self.targets(search.label):
             beyond, point = far_point(
-                self.network, self._question(search, target), self.box, backend=self.backend, deadline=deadline
+                self.network, self.question(search, target), self.box, backend=self.backend, deadline=deadline
             )
-            if point is not None:
-                self._improve(search, target, point, deadline)
-                if search.incumbent is not None:
-                    return
-            known = search.proved.get(target, (0.0, Evidence.CHECKED))
-            search.proved[target] = max(known, (beyond, Evidence.SOLVER), key=lambda bound: bound[0])
+            if point is not None and self.improve(search, target, point, deadline):
+                return
+            search.prove(target, beyond, Evidence.SOLVER)
         if not deadline.passed:
             search.settled.update(self.targets(search.label))
-
-    def _improve(self, search: SampleSearch, target: int, point: Vector, deadline: Deadline) -> None:
-        """Make the polished point the incumbent if it is nearer."""
-        found = polish(
-            self.network, self._question(search, target), self.box, point, backend=self.cell_backend, deadline=deadline
-        )
-        if found is not None and found.distance < search.reach:
-            search.incumbent = found
 
     def _ladder(self, search: SampleSearch) -> float:
         """The largest grid radius at which linear bounds keep every class below the label."""
@@ -265,16 +210,9 @@ class Closer:
         safe = (crown_objectives(self.network, regions, bounds, objectives) < 0.0).all(axis=1)
         return float(radii[safe].max(initial=0.0))
 
-    def _objectives(self, label: int, targets: list[int]) -> Matrix:
+    def _objectives(self, label: int, targets: Sequence[int]) -> Matrix:
         """Rows ``e_j - e_y``, shape (targets, K)."""
         rows = np.zeros((len(targets), self.network.outputs))
-        rows[np.arange(len(targets)), targets] = 1.0
+        rows[np.arange(len(targets)), list(targets)] = 1.0
         rows[:, label] = -1.0
         return rows
-
-
-def _ranges(network: Network, regions: Regions, bounds: LayerBounds) -> Ranges:
-    """Bounds of the first region as the encoder takes them."""
-    lower = {network.input: regions.lower[0], **{name: ends[0] for name, ends in bounds.lower.items()}}
-    upper = {network.input: regions.upper[0], **{name: ends[0] for name, ends in bounds.upper.items()}}
-    return Ranges(lower, upper)

@@ -17,9 +17,10 @@ from wdaverify.domain import Box, Regions
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.replay import float_replay
 from wdaverify.losses import exact_margin
-from wdaverify.program.backend import Capability, get_backend, require
+from wdaverify.program.backend import get_backend
 from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
 from wdaverify.risk.closing import Closer, SampleSearch
+from wdaverify.risk.engines import ENGINES, engine_for
 from wdaverify.risk.workers import close_in_turn
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def distance(
 
     ``d = min{||x' - x|| : x' in domain, max_{j != y} f_j(x') >= f_y(x')}``, in real arithmetic over the stored
     weights; a tie is an error. The upper end is the distance of a point checked in exact arithmetic; the lower end
-    rests on rigorous linear bounds (evidence *checked*) or on the dual bound of a MILP solver (*solver*).
+    rests on rigorous bounds and branch and bound (evidence *checked*), or on the dual bound of a MILP (*solver*).
 
     Parameters
     ----------
@@ -105,10 +106,7 @@ def distances(
     """
     box = domain.sized(network.inputs)
     data.checked_against(network, box)
-    backend = get_backend(options.solver)
-    require(backend, Capability.MILP)
-    cell_backend = get_backend(_CONIC) if norm is Norm.L2 else backend
-    closer = Closer(network=network, box=box, norm=norm, backend=backend, cell_backend=cell_backend)
+    closer = _closer(network, box, norm, options)
     found: dict[int, AdversarialDistance] = {}
 
     def report(index: int, search: SampleSearch) -> None:
@@ -128,6 +126,14 @@ def distances(
         rest = (AdversarialDistance(sample=i, label=int(y), distance=unknown) for i, y in enumerate(data.y))
         raise Interrupted(_replayed(network, [found.get(r.sample, r) for r in rest])) from None
     return _replayed(network, [found[i] for i in range(len(data.y))])
+
+
+def _closer(network: Network, box: Box, norm: Norm, options: DistanceOptions) -> Closer:
+    """The engine and the solvers that the options name."""
+    engine = ENGINES[engine_for(options.engine, options.solver)]
+    backend = get_backend(options.solver)
+    cell_backend = get_backend(_CONIC) if norm is Norm.L2 else backend
+    return Closer(network=network, box=box, norm=norm, backend=backend, cell_backend=cell_backend, engine=engine)
 
 
 def _errors(network: Network, data: Dataset) -> list[int]:

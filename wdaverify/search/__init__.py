@@ -1,0 +1,1 @@
+"""Exact search: branch and bound over activation patterns, every leaf closed by a rigorous dual bound."""
