@@ -66,5 +66,5 @@ def test_operator_in_the_newest_opset_agrees_with_the_reference_evaluator(name: 
 
 def test_every_operator_of_the_table_has_a_case() -> None:
     tested = {op for _, case, opsets in CASES for op in {n.op_type for n in case(np.random.default_rng(0), opsets[0])[0]}}
-    elsewhere = {"Softmax", "LogSoftmax", "Size", "CastLike"}  # test_ir_importer, test_ir_torch
+    elsewhere = {"Softmax", "LogSoftmax", "Size", "CastLike"}  # test_ir_exactness, test_ir_torch
     assert set(LOWERINGS) == tested | elsewhere

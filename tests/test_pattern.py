@@ -13,7 +13,6 @@ from tests.oracles import enumerate_cells
 from wdaverify.domain import Box
 from wdaverify.ir.evaluate import forward
 from wdaverify.ir.from_onnx import from_onnx
-from wdaverify.ir.homogeneous import homogenised
 from wdaverify.ir.network import Network
 from wdaverify.ir.pattern import affine_piece, jacobian, pattern_at
 from wdaverify.ir.to_torch import to_torch
@@ -50,12 +49,3 @@ def test_jacobians_of_enumerated_cells() -> None:
     for cell in cells:
         pattern = {name: np.array(phases) for name, phases in cell.pattern.items()}
         np.testing.assert_allclose(jacobian(network, pattern), cell.slope, atol=1e-12)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_homogenised_networks_scale(seed: int) -> None:
-    """``F(u, t) = t f(u / t)`` for t > 0, and F(x, 1) = f(x)."""
-    network = random_residual(seed, 3, 6, 2) if seed % 2 else random_mlp([3, 7, 5, 2], seed)
-    rng = np.random.default_rng(seed)
-    x, t = rng.normal(size=(4, 3)), rng.uniform(0.1, 3.0, size=(4, 1))
-    np.testing.assert_allclose(forward(homogenised(network), np.hstack([t * x, t])), t * forward(network, x), atol=1e-12)

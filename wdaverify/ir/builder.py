@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +42,28 @@ class GraphBuilder:
     """
 
     def __init__(self, size: int, *, input_name: str = "input") -> None:
-        self.label = ""
+        self._label = ""
         self.nodes: dict[str, Node] = {}
         self._names: list[str] = []
         self._starts: list[int] = []
-        self._next = 0
+        self._notes: list[str] = []
         self.input = self._emit(input_name, Input(size), ())
+
+    @property
+    def label(self) -> str:
+        """What new nodes are called."""
+        return self._label
+
+    def named(self, label: str) -> GraphBuilder:
+        """A view of the same graph that calls its new nodes `label`; nodes and notes are shared."""
+        view = copy(self)
+        view._label = label
+        return view
+
+    def note(self, text: str) -> None:
+        """Record, once, what the user should know about the reading of the model: see `Network.notes`."""
+        if text not in self._notes:
+            self._notes.append(text)
 
     def reference(self, operand: Expression) -> Expression:
         """The same forms as variables and constants; creates an affine node unless they already are."""
@@ -117,7 +134,7 @@ class GraphBuilder:
             affine, sources = self._affine(output)
             name = self._fresh(output.label or "output")
             self._add(name, affine, sources)
-        return Network.from_nodes(self.nodes, name, input_shape=input_shape, notes=notes, source=source)
+        return Network.from_nodes(self.nodes, name, input_shape=input_shape, notes=[*notes, *self._notes], source=source)
 
     def _whole_node(self, forms: Expression) -> str | None:
         """The node whose elements the forms are, in order, or None."""
@@ -159,6 +176,11 @@ class GraphBuilder:
         rest[keep] = 0 * rest[keep]
         return ex.Expression(keep.astype(np.int64), values.columns, values.values, rest, values.label)
 
+    @property
+    def _end(self) -> int:
+        """The number of the next variable."""
+        return self._starts[-1] + self.nodes[self._names[-1]].op.size if self._names else 0
+
     def _fresh(self, hint: str) -> str:
         name, k = hint or "node", 1
         while name in self.nodes:
@@ -167,13 +189,13 @@ class GraphBuilder:
         return name
 
     def _add(self, name: str, op: Op, sources: tuple[str, ...]) -> None:
+        start = self._end
         self.nodes[name] = Node(op, sources)
         self._names.append(name)
-        self._starts.append(self._next)
-        self._next += op.size
+        self._starts.append(start)
 
     def _emit(self, hint: str, op: Op, sources: tuple[str, ...]) -> Expression:
         """Add a node under a fresh name and return its variables."""
-        name, start = self._fresh(hint), self._next
+        name, start = self._fresh(hint), self._end
         self._add(name, op, sources)
         return ex.variables(start, op.size, name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify.ir.values import Values, accumulate, is_float, join, product, to_fractions
+from wdaverify.ir.values import Values, accumulate, is_float, join, product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,8 +167,3 @@ def apply(entries: tuple[IntArray, IntArray, Values], operand: Expression, bias:
         size = len(bias)
         bias = accumulate(np.concatenate([rows[fixed], np.arange(size)]), join([constants, bias]), size)
     return canonical(rows[variable], target[columns[variable]], values[variable], bias, label)
-
-
-def fraction_data(expression: Expression) -> tuple[Values, Values]:
-    """Coefficients and bias as fractions."""
-    return to_fractions(expression.values), to_fractions(expression.bias)

@@ -12,7 +12,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from wdaverify._errors import ModelError, UnsupportedOpError
 from wdaverify.ir.builder import GraphBuilder
 from wdaverify.ir.lowering import LOWERINGS
-from wdaverify.ir.lowering.common import MAX_ELEMENTS, OnnxNode, Tensor
+from wdaverify.ir.lowering.common import FLOAT_TYPES, MAX_ELEMENTS, OnnxNode, Tensor
 from wdaverify.ir.lowering.constants import constant_value, require_finite
 from wdaverify.ir.onnx_file import check_inferred_shapes, node_name, node_title, one_line, opset_of, parse_model, read_model
 from wdaverify.ir.onnx_folding import FOLDABLE, fold_integers
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from wdaverify.ir.lowering.common import Value
     from wdaverify.ir.network import ModelSource, Network
 
-_FLOAT_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 _SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
 _PASSING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"})
 
@@ -35,8 +34,10 @@ def from_onnx(source: str | Path | bytes, *, name: str | None = None) -> Network
     """Read a piecewise-linear network from an ONNX model, exactly.
 
     Every stored float is taken as the rational number that it is; constants are folded in rational arithmetic, never in
-    float32. What is not piecewise linear is refused. A Softmax or LogSoftmax at the end is left out, with a note in
-    `Network.notes`: the outputs are then the logits. The batch axis is dropped: one sample in, one vector out.
+    float32; only a Cast of a constant rounds it, to the type that it names. What is not piecewise linear is refused. A
+    Softmax or LogSoftmax at the end is left out: the outputs are then the logits. A limit of Clip, Max or Min at the
+    largest number of bfloat16 or beyond is read as none. `Network.notes` tells of both. The batch axis is dropped: one
+    sample in, one vector out.
 
     Parameters
     ----------
@@ -112,34 +113,51 @@ class _Importer:
 
     def _lower(self, node: onnx.NodeProto) -> None:
         inputs = [self._value(i, node_title(node)) if i else None for i in node.input]
-        if node.op_type not in {"Clip", "Constant"}:
-            for label, value in zip(node.input, inputs, strict=True):
+        for k, (label, value) in enumerate(zip(node.input, inputs, strict=True)):
+            if not (node.op_type in {"Max", "Min"} or (node.op_type == "Clip" and k > 0)):  # these take infinite ends
                 require_finite(value, label)
         arrays = [v for v in inputs if not isinstance(v, Tensor)]
         integral = len(arrays) == len(inputs) and any(v is not None for v in arrays)
-        self.builder.label = node_name(node)
-        if integral and node.op_type in FOLDABLE and not _casts_to_float(node):
+        if integral and node.op_type in FOLDABLE:
             results: Sequence[Value] = fold_integers(node, arrays, self.opset)
         else:
             results = self._lowered(node, inputs)
         for name, value in zip(node.output, results, strict=False):
             if isinstance(value, Tensor) and self.readers[name] > 1 and not value.is_constant:
-                value = Tensor(value.shape, self.builder.reference(value.forms))
+                value = Tensor(value.shape, self.builder.named(node_name(node)).reference(value.forms))
             self.values[name] = value
 
     def _lowered(self, node: onnx.NodeProto, inputs: list[Value | None]) -> Sequence[Value]:
         lowering = LOWERINGS.get(node.op_type)
         if lowering is None:
             raise UnsupportedOpError(f"{node_title(node)}: operator {node.op_type} is not piecewise linear or not supported")
-        view = OnnxNode(node.op_type, node_name(node), self.opset, _attributes(node), tuple(node.output))
+        attributes = _attributes(node)
+        if node.op_type == "CastLike":
+            attributes["to"] = self._element_type(node.input[1])
+        view = OnnxNode(node.op_type, node_name(node), self.opset, attributes, tuple(node.output))
         try:
-            return lowering(self.builder, view, inputs)
-        except (ArithmeticError, IndexError, KeyError, MemoryError, TypeError, AssertionError) as error:
+            return lowering(self.builder.named(view.name), view, inputs)
+        except ModelError:
+            raise
+        except (ArithmeticError, IndexError, KeyError, MemoryError, TypeError, AssertionError, ValueError) as error:
             raise ModelError(f"{view}: malformed attributes or inputs: {one_line(error)}") from error
-        except ValueError as error:
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(f"{view}: malformed attributes or inputs: {one_line(error)}") from error
+
+    def _element_type(self, name: str) -> int:
+        """The ONNX code of a tensor's type: that of the stored tensor, input or cast from which its numbers come."""
+        value = self.values[name]
+        if not isinstance(value, Tensor):
+            return int(helper.np_dtype_to_tensor_dtype(value.dtype))
+        while name in self.producers:
+            node = self.producers[name]
+            if node.op_type == "Cast":
+                return int(next(a.i for a in node.attribute if a.name == "to"))
+            if node.op_type in {"Constant", "ConstantOfShape"}:
+                return next((int(a.t.data_type) for a in node.attribute if a.name == "value"), TensorProto.FLOAT)
+            name = node.input[1 if node.op_type == "CastLike" else 0]  # all other operators keep the type of their input
+        for tensor in self.graph.initializer:
+            if tensor.name == name:
+                return int(tensor.data_type)
+        return int(next(v.type.tensor_type.elem_type for v in self.graph.input if v.name == name))
 
     def _single_output(self) -> onnx.ValueInfoProto:
         if len(self.graph.output) != 1:
@@ -153,7 +171,7 @@ class _Importer:
         if len(free) != 1:
             raise ModelError(f"needs exactly one input, found {len(free)}: {[v.name for v in free]}")
         kind = free[0].type.tensor_type.elem_type
-        if not free[0].type.HasField("tensor_type") or kind not in _FLOAT_TYPES:
+        if not free[0].type.HasField("tensor_type") or kind not in FLOAT_TYPES:
             known = kind in TensorProto.DataType.values()
             label = TensorProto.DataType.Name(kind).lower() if known else str(kind)
             raise ModelError(
@@ -251,7 +269,3 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
             value = _array(value, f"attribute '{attribute.name}' of {node_title(node)}")
         result[attribute.name] = value
     return result
-
-
-def _casts_to_float(node: onnx.NodeProto) -> bool:
-    return node.op_type == "Cast" and any(a.name == "to" and a.i in _FLOAT_TYPES for a in node.attribute)

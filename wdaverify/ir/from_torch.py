@@ -24,7 +24,8 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
 
     The export is not optimised, so that no weights are fused or rounded: a float64 module keeps its float64 weights.
     ONNX stores attributes (the slope of a leaky ReLU, the epsilon of a batch normalization) as float32, and so they are read.
-    The module is left as it was found, in training mode if it was.
+    The module is left as it was found, in training mode if it was. Call this from one thread only: the exporter's chatter
+    is silenced by changing the process's warning filters, log levels and standard streams for the time of the export.
 
     Parameters
     ----------
@@ -59,7 +60,10 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress, warnings and log lines off the user's terminal."""
+    """Keep the exporter's progress, warnings and log lines off the user's terminal.
+
+    Not safe beside other threads: warning filters, log levels and the standard streams belong to the whole process.
+    """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

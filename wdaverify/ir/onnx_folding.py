@@ -24,7 +24,6 @@ FOLDABLE = frozenset(
         "Abs",
         "Add",
         "And",
-        "Cast",
         "Concat",
         "Div",
         "Equal",

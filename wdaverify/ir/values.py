@@ -8,6 +8,8 @@ rounding error of a sum and of a product as floats. Where any error is not zero 
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Values: TypeAlias = "NDArray[Any]"
 """float64 (exact as it stands) or object (`Fraction`)."""
 
+_DOUBLE_DIGITS = 53
 _SPLITTER = 2.0**27 + 1.0
 _SAFE_EXPONENT = 450
 """Factors between 2^-450 and 2^450: neither the product nor its error term leaves the normal range."""
@@ -60,6 +63,46 @@ def simplify(values: Values) -> Values:
         if Fraction(float(flat[k])) != value:
             return values
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class FloatFormat:
+    """A binary floating-point type: bits of its significand, exponent of its least positive number, largest number."""
+
+    digits: int
+    least: int
+    largest: float
+
+
+def rounded(values: Values, target: FloatFormat) -> Values:
+    """The nearest numbers of a type, ties to even, infinite beyond its range (IEEE 754-2019, section 4.3.1).
+
+    A number in ``[2^e, 2^(e+1))`` goes to the nearest multiple of its ulp ``2^max(e + 1 - digits, least)``.
+
+    >>> float32 = FloatFormat(24, -149, float(np.finfo(np.float32).max))
+    >>> rounded(np.array([1 + 2.0**-30, 1e300]), float32).tolist()
+    [1.0, inf]
+    """
+    if is_float(values):
+        if target.digits >= _DOUBLE_DIGITS:
+            return values
+        ulp = np.maximum(np.frexp(values)[1] - target.digits, target.least)
+        with np.errstate(over="ignore"):
+            result = np.ldexp(np.rint(np.ldexp(values, -ulp)), ulp)  # scaling by a power of two is exact
+    else:
+        result = np.array([_nearest(v, target) for v in values.ravel()], dtype=np.float64).reshape(values.shape)
+    limited: Values = np.where(np.abs(result) > target.largest, np.copysign(np.inf, result), result)
+    return limited
+
+
+def _nearest(value: Fraction, target: FloatFormat) -> float:
+    exponent = abs(value.numerator).bit_length() - value.denominator.bit_length()
+    exponent -= abs(value) < Fraction(2) ** exponent  # now 2^exponent <= |value| < 2^(exponent + 1)
+    ulp = Fraction(2) ** max(exponent + 1 - target.digits, target.least)
+    try:
+        return float(round(value / ulp) * ulp)  # Python rounds fractions half to even
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def join(parts: Sequence[Values]) -> Values:

@@ -23,7 +23,7 @@ LOWERINGS: Final[Mapping[str, Lowering]] = MappingProxyType(
         "AveragePool": pool.lower_average_pool,
         "BatchNormalization": normalization.lower_batch_normalization,
         "Cast": elementwise.lower_cast,
-        "CastLike": elementwise.lower_cast_like,
+        "CastLike": elementwise.lower_cast,
         "Clip": piecewise.lower_clip,
         "Concat": shape.lower_concat,
         "Constant": constants.lower_constant,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from wdaverify.ir.builder import GraphBuilder
     from wdaverify.ir.expression import Expression
 
+FLOAT_TYPES = frozenset({1, 10, 11, 16})
+"""ONNX codes of float32, float16, float64, bfloat16: the types that are read as real numbers."""
+
 MAX_ELEMENTS = 2**26
 """Largest tensor that is ever built; a malformed shape must not take the machine's memory."""
 

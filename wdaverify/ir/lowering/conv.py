@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.ir.lowering.common import Tensor, constant_of, optional_tensor, tensor_of
-from wdaverify.ir.lowering.windows import Window, explicit_pads, spatial_indices, window_of
+from wdaverify.ir.lowering.windows import Window, auto_pad_of, explicit_pads, spatial_indices, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,20 +25,9 @@ def lower_conv(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequenc
     x, w = tensor_of(node, inputs, 0), constant_of(node, inputs, 1)
     groups = _check_channels(node, x, w, channels=w.shape[1] * int(node.attribute("group", 1)), filters=w.shape[0])
     window = window_of(node, x.shape[2:], _kernel(node, w))
-    batch, maps, per_group = x.shape[0], w.shape[0], w.shape[1]
-    index = spatial_indices(window, x.shape[2:])
-    outputs, area = index.shape
-    node.check_nonzeros(batch * maps * outputs * per_group * area)
-    shape = (batch, maps, outputs, per_group, area)
-    n, m, o, c, _ = (np.arange(d).reshape([-1 if k == a else 1 for a in range(5)]) for k, d in enumerate(shape))
-    channel = (m // (maps // groups)) * per_group + c
-    inside = np.broadcast_to((index >= 0)[None, None, :, None, :], shape)
-    rows = np.broadcast_to((n * maps + m) * outputs + o, shape)[inside]
-    spatial = math.prod(x.shape[2:])
-    columns = ((n * x.shape[1] + channel) * spatial + index[None, None, :, None, :])[inside]
-    values = np.broadcast_to(w.forms.bias.reshape(1, maps, 1, per_group, area), shape)[inside]
-    result = (batch, maps, *window.outputs)
-    return (_finish(builder, node, x, entries=(rows, columns, values), shape=result, bias=optional_tensor(node, inputs, 2)),)
+    shape = (x.shape[0], w.shape[0], *window.outputs)
+    columns, rows, values = _entries(node, w, window, batch=x.shape[0], groups=groups, spatial=x.shape[2:])
+    return (_finish(builder, node, x, entries=(rows, columns, values), shape=shape, bias=optional_tensor(node, inputs, 2)),)
 
 
 def lower_conv_transpose(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
@@ -47,28 +36,46 @@ def lower_conv_transpose(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) 
     groups = int(node.attribute("group", 1))
     _check_channels(node, x, w, channels=w.shape[0], filters=w.shape[0])
     window = _transposed_window(node, x.shape[2:], _kernel(node, w))
-    batch, channels, per_group = x.shape[0], w.shape[0], w.shape[1]
-    index = spatial_indices(replace(window, outputs=x.shape[2:]), window.outputs)  # row: position of x; entries: of y
-    positions, area = index.shape
-    node.check_nonzeros(batch * channels * positions * per_group * area)
-    shape = (batch, channels, positions, per_group, area)
-    n, c, i, m, _ = (np.arange(d).reshape([-1 if k == a else 1 for a in range(5)]) for k, d in enumerate(shape))
-    maps = per_group * groups
-    target = (c // (channels // groups)) * per_group + m
+    shape = (x.shape[0], w.shape[1] * groups, *window.outputs)
+    node.check_size(shape)
+    forward = replace(window, outputs=x.shape[2:])  # the convolution from y to x whose transpose this is
+    rows, columns, values = _entries(node, w, forward, batch=x.shape[0], groups=groups, spatial=window.outputs)
+    return (_finish(builder, node, x, entries=(rows, columns, values), shape=shape, bias=optional_tensor(node, inputs, 2)),)
+
+
+def _entries(
+    node: OnnxNode, w: Tensor, window: Window, *, batch: int, groups: int, spatial: tuple[int, ...]
+) -> tuple[IntArray, IntArray, Values]:
+    """The coefficients of a convolution with weight (filters, channels per group, kernel).
+
+    Parameters
+    ----------
+    spatial
+        Spatial shape of what the convolution reads.
+
+    Returns
+    -------
+    Per coefficient: element that the convolution reads, element that it writes, value.
+    """
+    filters, per_group = w.shape[:2]
+    shape = (batch, filters, math.prod(window.outputs), per_group, math.prod(window.kernel))
+    node.check_size((max(batch, 1), max(filters, 1), *window.outputs))
+    node.check_nonzeros(math.prod(max(d, 1) for d in shape))  # before anything of that size is built
+    index = spatial_indices(window, spatial)
+    n, m, o, c, _ = (np.arange(d).reshape([-1 if k == a else 1 for a in range(5)]) for k, d in enumerate(shape))
+    channel = (m // (filters // groups)) * per_group + c
     inside = np.broadcast_to((index >= 0)[None, None, :, None, :], shape)
-    spatial = math.prod(window.outputs)
-    rows = ((n * maps + target) * spatial + index[None, None, :, None, :])[inside]
-    columns = np.broadcast_to((n * channels + c) * positions + i, shape)[inside]
-    values = np.broadcast_to(w.forms.bias.reshape(1, channels, 1, per_group, area), shape)[inside]
-    result = (batch, maps, *window.outputs)
-    return (_finish(builder, node, x, entries=(rows, columns, values), shape=result, bias=optional_tensor(node, inputs, 2)),)
+    written = np.broadcast_to((n * filters + m) * shape[2] + o, shape)[inside]
+    read = ((n * per_group * groups + channel) * math.prod(spatial) + index[None, None, :, None, :])[inside]
+    values = np.broadcast_to(w.forms.bias.reshape(1, filters, 1, per_group, shape[4]), shape)[inside]
+    return read, written, values
 
 
 def _transposed_window(node: OnnxNode, spatial: Sequence[int], kernel: tuple[int, ...]) -> Window:
     """The window of the transposed map; `outputs` is the shape of its result.
 
     ONNX, ConvTranspose: ``output = stride (input - 1) + output_padding + (kernel - 1) dilation + 1 - pads``, or pads from
-    ``output_shape``; the odd one goes to the end unless auto_pad is SAME_LOWER.
+    ``output_shape``; an odd one goes to the beginning unless auto_pad is SAME_UPPER.
     """
     rank = len(spatial)
     strides = tuple(int(v) for v in node.attribute("strides", [1] * rank))
@@ -79,7 +86,7 @@ def _transposed_window(node: OnnxNode, spatial: Sequence[int], kernel: tuple[int
     full = [
         s * (size - 1) + e + (k - 1) * d + 1 for s, size, e, k, d in zip(strides, spatial, extra, kernel, dilations, strict=True)
     ]
-    auto = node.attribute("auto_pad", "NOTSET")
+    auto = auto_pad_of(node)
     wanted = node.attribute("output_shape")
     if wanted is None and auto in {"SAME_UPPER", "SAME_LOWER"}:
         wanted = [size * s for size, s in zip(spatial, strides, strict=True)]
@@ -87,7 +94,13 @@ def _transposed_window(node: OnnxNode, spatial: Sequence[int], kernel: tuple[int
         wanted = [int(v) for v in wanted][-rank:]
         if len(wanted) != rank:
             raise node.error(f"output_shape {wanted} does not fit {rank} spatial axes")
-        totals = [max(f - v, 0) for f, v in zip(full, wanted, strict=True)]
+        totals = [f - v for f, v in zip(full, wanted, strict=True)]
+        if min(totals) < 0:
+            cause = f"auto_pad {auto}" if node.attribute("output_shape") is None else "output_shape"
+            raise node.unsupported(
+                f"{cause} asks for the spatial shape {wanted}, beyond the {full} that the kernel reaches; "
+                "runtimes disagree about the rest: export explicit pads and output_padding"
+            )
         pads = [(t - t // 2, t // 2) if auto != "SAME_UPPER" else (t // 2, t - t // 2) for t in totals]
         outputs = tuple(wanted)
     else:

@@ -3,23 +3,49 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from wdaverify.ir import expression as ex
-from wdaverify.ir.lowering.common import Tensor, broadcast, constant_of, tensor_of
-from wdaverify.ir.values import Values, simplify, to_fractions
+from wdaverify.ir.lowering.common import FLOAT_TYPES, Tensor, broadcast, constant_of, tensor_of
+from wdaverify.ir.values import FloatFormat, Values, rounded, simplify, to_fractions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from wdaverify.ir.builder import GraphBuilder
     from wdaverify.ir.lowering.common import Inputs, OnnxNode, Value
 
-_FLOAT_TYPES = frozenset({1, 10, 11, 16})
-"""ONNX codes of float32, float16, float64, bfloat16."""
+_FORMATS: Final[Mapping[int, FloatFormat]] = MappingProxyType(
+    {
+        1: FloatFormat(24, -149, float(np.finfo(np.float32).max)),
+        10: FloatFormat(11, -24, float(np.finfo(np.float16).max)),
+        11: FloatFormat(53, -1074, float(np.finfo(np.float64).max)),
+        16: FloatFormat(8, -133, (2 - 2.0**-7) * 2.0**127),
+    }
+)
+"""ONNX code to format, for float32, float16, float64 and bfloat16 (see `FLOAT_TYPES`)."""
+
+_BOOL = 9
+_INTEGERS: Final[Mapping[int, type[np.integer[Any]]]] = MappingProxyType(
+    {
+        2: np.uint8,
+        3: np.int8,
+        4: np.uint16,
+        5: np.int16,
+        6: np.int32,
+        7: np.int64,
+        12: np.uint32,
+        13: np.uint64,
+    }
+)
+"""ONNX code to NumPy type."""
 
 
 def lower_sum(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
@@ -81,26 +107,39 @@ def lower_dropout(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequ
 
 
 def lower_cast(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
-    """A cast between float types is the identity on real numbers; constants are converted exactly or truncated."""
-    target = int(node.attribute("to", 1))
+    """A cast between float types is the identity on real numbers; a constant is converted as ONNX defines it.
+
+    A constant is rounded to the nearest number of a float type (ties to even), truncated towards zero for an integer type,
+    and compared with zero for a boolean. CastLike is the same: the importer gives it the type of its second input.
+    """
+    target = int(node.attribute("to", 0))
     value = inputs[0]
-    if isinstance(value, Tensor):
-        if target in _FLOAT_TYPES:
-            return (value,)
-        if not value.is_constant:
+    if value is None:
+        raise node.error("input 0 is missing")
+    if isinstance(value, Tensor) and not value.is_constant:
+        if target not in FLOAT_TYPES:
             raise node.unsupported("a cast to a type that is not floating-point is not piecewise linear")
-        whole = [int(v) for v in value.fractions()]  # truncation towards zero, as ONNX defines it
-        return (np.array(whole, dtype=np.int64).reshape(value.shape),)
-    assert value is not None
-    assert target in _FLOAT_TYPES  # casts between integers are folded before
-    exact = np.array([Fraction(int(v)) for v in value.ravel()], dtype=object)
-    return (Tensor(value.shape, _constant_forms(builder, simplify(exact))),)
+        return (value,)
+    if isinstance(value, Tensor):
+        numbers = value.forms.bias
+    else:
+        numbers = simplify(np.array([Fraction(int(v)) for v in value.ravel()], dtype=object))
+    if target in FLOAT_TYPES:
+        return (Tensor(value.shape, _constant_forms(builder, rounded(numbers, _FORMATS[target]))),)
+    if target == _BOOL:
+        return (np.asarray(numbers != 0, dtype=np.bool_).reshape(value.shape),)
+    if target not in _INTEGERS:
+        raise node.unsupported(f"a cast to the ONNX type {target} is not supported: neither a real number, integer nor boolean")
+    return (_integers(node, numbers, np.iinfo(_INTEGERS[target])).reshape(value.shape),)
 
 
-def lower_cast_like(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
-    """A cast to the type of the second input; between real tensors it is the identity."""
-    tensor_of(node, inputs, 1)
-    return lower_cast(builder, node, inputs[:1])
+def _integers(node: OnnxNode, numbers: Values, limits: np.iinfo) -> NDArray[Any]:
+    """Truncate towards zero; what leaves the range of the type has no meaning that ONNX defines."""
+    whole = [math.trunc(v) for v in numbers.ravel()]
+    outside = next((v for v in whole if not limits.min <= v <= limits.max), None)
+    if outside is not None:
+        raise node.error(f"the constant {outside} is outside the range [{limits.min}, {limits.max}] of {limits.dtype}")
+    return np.array(whole, dtype=limits.dtype)
 
 
 def _constant_forms(builder: GraphBuilder, values: Values) -> ex.Expression:

@@ -66,7 +66,9 @@ def lower_softmax(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequ
     x = tensor_of(node, inputs, 0)
     axis = node.axis(1 if node.opset < 13 else -1, x.rank)
     normalized = math.prod(x.shape[axis:]) if node.opset < 13 else x.shape[axis]
-    if normalized != x.size or x.size == 1:
+    if x.size == 1:
+        raise node.unsupported("the softmax of one element is constant, so that leaving it out would change the output")
+    if normalized != x.size:
         raise node.unsupported(
             f"normalises {normalized} of {x.size} elements along axis {axis}, so that leaving it out would change the decision"
         )

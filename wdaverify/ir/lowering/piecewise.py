@@ -22,6 +22,7 @@ import numpy as np
 
 from wdaverify.ir import expression as ex
 from wdaverify.ir.lowering.common import Tensor, broadcast, constant_of, tensor_of
+from wdaverify.ir.ops import nearest_float
 from wdaverify.ir.values import Values, simplify, to_fractions
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 
 _ONNX_LEAKY_SLOPE = float(np.float32(0.01))
 """The default of attribute ``alpha``: ONNX attributes are float32."""
+
+
+_NO_LIMIT = (2 - 2.0**-7) * 2.0**127
+"""The largest bfloat16, just below the largest float32. Exporters write an absent limit as the largest number of the type;
+kept as a number, ``a + r(z - a)`` would cancel every digit of z in float64. A limit of this size or beyond is read as none:
+another function where a value passes it, which a note tells, and the same one at every smaller value."""
+
+_NOTE = "{node}: the limit {end:.9g} is read as no limit"
 
 
 def lower_relu(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
@@ -70,9 +79,13 @@ def lower_abs(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence
 
 
 def lower_clip(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
-    """``y = min(max(x, low), high)``; as ONNX defines it, everything becomes `high` where low > high."""
+    """``y = min(max(x, low), high)``; as ONNX defines it, everything becomes `high` where low > high.
+
+    An end that means no limit is left out, with a note where it is finite: see `_NO_LIMIT`.
+    """
     x = tensor_of(node, inputs, 0)
-    low, high = _clip_end(node, inputs, "min", 1), _clip_end(node, inputs, "max", 2)
+    low = _clip_end(builder, node, inputs, name="min")
+    high = _clip_end(builder, node, inputs, name="max")
     if low is not None and high is not None and low > high:
         return (Tensor(x.shape, ex.constant(_filled(high, x.size), builder.label)),)
     z, below = builder.reference(x.forms), _minus(builder, low, x.size)
@@ -92,12 +105,21 @@ def lower_clip(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequenc
 
 
 def lower_max(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
-    """The elementwise maximum of all operands (Max) or minimum (Min), with broadcasting."""
+    """The elementwise maximum of all operands (Max) or minimum (Min), with broadcasting.
+
+    Constants that mean no limit (minus infinity in a maximum; see `_no_limit`) drop out, element by element.
+    """
     operands = broadcast(node, [tensor_of(node, inputs, k) for k in range(len(inputs))])
-    size = operands[0].size
+    size, sign = operands[0].size, -1 if node.op == "Min" else 1
     forms = ex.stack([builder.reference(t.forms) for t in operands], builder.label)
-    windows = np.arange(len(operands) * size, dtype=np.int64).reshape(len(operands), size).T
-    return (Tensor(operands[0].shape, fold_max(builder, forms, windows, smallest=node.op == "Min")),)
+    absent = ~forms.variable & np.asarray(sign * forms.bias <= -_NO_LIMIT, dtype=bool)
+    infinite = ~forms.variable & np.asarray(sign * forms.bias == math.inf, dtype=bool)
+    windows = np.where(absent, -1, np.arange(len(operands) * size)).reshape(len(operands), size).T
+    if infinite.any() or (windows < 0).all(axis=1).any():
+        raise node.error(f"a constant operand makes the {'minimum' if sign < 0 else 'maximum'} infinite")
+    for value in {Fraction(v) for v in forms.bias[absent] if abs(v) < math.inf}:
+        builder.note(_NOTE.format(node=node, end=nearest_float(value)))
+    return (Tensor(operands[0].shape, fold_max(builder, forms, windows, smallest=sign < 0)),)
 
 
 def fold_max(builder: GraphBuilder, forms: Expression, windows: IntArray, *, smallest: bool = False) -> Expression:
@@ -135,9 +157,9 @@ def _leaky(builder: GraphBuilder, operand: Expression, slopes: Values) -> Expres
     return builder.add(builder.scale(z, slopes), builder.scale(y, rest))
 
 
-def _clip_end(node: OnnxNode, inputs: Inputs, name: str, k: int) -> Fraction | None:
-    """One end of Clip as attribute or input; absent or infinite in its own direction gives None."""
-    outward = -math.inf if name == "min" else math.inf
+def _clip_end(builder: GraphBuilder, node: OnnxNode, inputs: Inputs, *, name: str) -> Fraction | None:
+    """One end of Clip as attribute or input; None if there is none, or it means no limit."""
+    k, sign = (1, -1) if name == "min" else (2, 1)
     if len(inputs) > k and inputs[k] is not None:
         end = constant_of(node, inputs, k)
         if end.size != 1:
@@ -147,7 +169,9 @@ def _clip_end(node: OnnxNode, inputs: Inputs, name: str, k: int) -> Fraction | N
         value = float(node.attributes[name])
     else:
         return None
-    if isinstance(value, float) and value == outward:
+    if sign * value >= _NO_LIMIT:
+        if abs(value) < math.inf:
+            builder.note(_NOTE.format(node=node, end=nearest_float(Fraction(value))))
         return None
     if isinstance(value, float) and not math.isfinite(value):
         raise node.error(f"{name} = {value} leaves no value")

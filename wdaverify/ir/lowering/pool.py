@@ -91,8 +91,13 @@ def _windows(node: OnnxNode, x: Tensor) -> tuple[Window, IntArray]:
     if x.rank < 3 or "kernel_shape" not in node.attributes:
         raise node.error(f"needs a kernel_shape and a tensor with spatial axes, got shape {x.shape}")
     window = window_of(node, x.shape[2:], [int(k) for k in node.attributes["kernel_shape"]])
-    index = spatial_indices(window, x.shape[2:])
+    if node.attribute("auto_pad", "NOTSET") in {"SAME_UPPER", "SAME_LOWER"} and max(window.dilations) > 1:
+        raise node.unsupported(
+            f"auto_pad with dilations {window.dilations} means different pads in different runtimes; export explicit pads"
+        )
     maps = x.shape[0] * x.shape[1]
-    node.check_nonzeros(maps * index.size)
+    node.check_size((max(maps, 1), *window.outputs))
+    node.check_nonzeros(max(maps, 1) * math.prod(window.outputs) * math.prod(window.kernel))
+    index = spatial_indices(window, x.shape[2:])
     offsets = np.arange(maps, dtype=np.int64)[:, None, None] * math.prod(x.shape[2:])
     return window, np.where(index >= 0, index + offsets, -1).reshape(-1, index.shape[1])

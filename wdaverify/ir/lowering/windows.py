@@ -30,6 +30,18 @@ class Window:
     outputs: tuple[int, ...]
 
 
+AUTO_PADS = frozenset({"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", ""})
+"""What attribute ``auto_pad`` may say."""
+
+
+def auto_pad_of(node: OnnxNode) -> str:
+    """Attribute ``auto_pad``, checked."""
+    auto = str(node.attribute("auto_pad", "NOTSET"))
+    if auto not in AUTO_PADS:
+        raise node.error(f"unknown auto_pad '{auto}'")
+    return auto
+
+
 def window_of(node: OnnxNode, spatial: Sequence[int], kernel: Sequence[int]) -> Window:
     """Read strides, dilations, pads, auto_pad and ceil_mode of a node over an input with the given spatial shape."""
     rank = len(spatial)
@@ -38,19 +50,17 @@ def window_of(node: OnnxNode, spatial: Sequence[int], kernel: Sequence[int]) -> 
     if len(kernel) != rank or min(kernel, default=1) < 1:
         raise node.error(f"kernel shape {tuple(kernel)} does not fit {rank} spatial axes")
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    auto = node.attribute("auto_pad", "NOTSET")
+    auto = auto_pad_of(node)
     if auto in {"SAME_UPPER", "SAME_LOWER"}:
         outputs = [-(-size // s) for size, s in zip(spatial, strides, strict=True)]
         pads = [
             _split_pad(max((o - 1) * s + e - size, 0), upper=auto == "SAME_UPPER")
             for o, s, e, size in zip(outputs, strides, extents, spatial, strict=True)
         ]
-    elif auto in {"NOTSET", "VALID", ""}:
+    else:
         pads = explicit_pads(node, rank) if auto != "VALID" else [(0, 0)] * rank
         ceil = bool(node.attribute("ceil_mode", 0))
         outputs = [_output_size(size, p, e, s, ceil=ceil) for size, p, e, s in zip(spatial, pads, extents, strides, strict=True)]
-    else:
-        raise node.error(f"unknown auto_pad '{auto}'")
     if min(outputs, default=1) < 1:
         raise node.error(f"kernel {tuple(kernel)} does not fit the padded input of spatial shape {tuple(spatial)}")
     node.check_size(outputs)
