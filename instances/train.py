@@ -270,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(name, networks[-1]["train_accuracy"], networks[-1]["test_accuracy"], flush=True)
     if options.only is None:
         manifest = {"torch": TORCH_VERSION, "networks": networks, "data": [write_data(s, options.out) for s in SOURCES]}
-        (options.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        (options.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

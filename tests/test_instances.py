@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from sklearn.datasets import load_digits, load_iris
 
 ROOT = Path(__file__).parents[1] / "instances"
-MANIFEST = json.loads((ROOT / "manifest.json").read_text())
+MANIFEST = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
 NETWORKS = {entry["file"]: entry for entry in MANIFEST["networks"]}
 DATA = {entry["file"]: entry for entry in MANIFEST["data"]}
 
@@ -39,8 +39,9 @@ def logits(file: str, x) -> np.ndarray:
     return session.run(["logits"], {"x": inputs})[0]
 
 
-def accuracy(file: str, x, y) -> float:
-    return round(float(np.mean(logits(file, x).argmax(axis=1) == y)), 4)
+def hits(file: str, x, y) -> int:
+    """How many samples the network classifies correctly in float32."""
+    return int((logits(file, x).argmax(axis=1) == y).sum())
 
 
 def rows(x) -> Counter:
@@ -65,8 +66,11 @@ def test_accuracy_is_what_the_manifest_says(file):
     entry = NETWORKS[file]
     training, _ = load_samples(file.split("/")[0])
     with np.load(ROOT / entry["test_data"]) as test:
-        assert accuracy(file, test["x"], test["y"]) == entry["test_accuracy"] >= 0.9
-    assert accuracy(file, training.x, training.y) == entry["train_accuracy"]
+        x, y = test["x"], test["y"]
+    # float32 kernels differ between processors: one sample near a tie may fall to the other side
+    for points, labels, stated in ((x, y, entry["test_accuracy"]), (training.x, training.y, entry["train_accuracy"])):
+        assert abs(hits(file, points, labels) - round(stated * len(labels))) <= 1
+    assert entry["test_accuracy"] >= 0.9
 
 
 @pytest.mark.parametrize("file", NETWORKS)
@@ -167,7 +171,7 @@ def test_adversarial_training_shows():
 
 
 def test_readme_lists_every_file_with_its_numbers():
-    cells = [[cell.strip() for cell in line.split("|")] for line in (ROOT / "README.md").read_text().splitlines()]
+    cells = [[cell.strip() for cell in line.split("|")] for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()]
     table = {row[1].strip("`"): row for row in cells if len(row) > 3}
     for file, entry in NETWORKS.items():
         assert float(table[file][3]) == entry["test_accuracy"], file
@@ -176,7 +180,7 @@ def test_readme_lists_every_file_with_its_numbers():
 
 
 @pytest.mark.slow
-def test_training_twice_writes_the_same_bytes(tmp_path):
+def test_training_twice_on_one_machine_writes_the_same_bytes(tmp_path):
     name = "digits/digits-64-32-16"
     for folder in ("one", "two"):
         command = [sys.executable, str(ROOT / "train.py"), "--out", str(tmp_path / folder), "--only", name]

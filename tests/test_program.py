@@ -228,6 +228,19 @@ class TestProgram:
             with pytest.raises(InputError, match=message):
                 replace(good, **change)
 
+    def test_a_revision_checks_what_changed_and_shares_the_rest(self):
+        task = program([1, 2], [[1, 1]], [(1, INF)], [(0, 4)] * 2)
+        other = task.revised(lower=np.array([1.0, 0.0]))
+        assert other.lower.tolist() == [1.0, 0.0]
+        assert task.lower.tolist() == [0.0, 0.0]
+        assert other.matrix is task.matrix
+        assert other.column_sums is task.column_sums
+        assert safe_bound(other, np.array([1.0])) == pytest.approx(1.0)
+        for wrong in ({"lower": np.array([5.0, 0.0])}, {"upper": np.array([np.nan, 1.0])}, {"objective": np.array([INF, 1.0])},
+                      {"row_lower": np.zeros(2)}, {"row_upper": np.array([0.0])}, {"integer": np.zeros(2)}):  # fmt: skip
+            with pytest.raises(InputError):
+                task.revised(**wrong)
+
     def test_concave_is_convex_when_maximising(self):
         assert replace(LINEAR[0].program, sense=Sense.MAXIMISE, quadratic=np.array([-1.0, 0.0])).value(np.ones(2)) == 2.0
 

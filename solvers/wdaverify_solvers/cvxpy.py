@@ -16,6 +16,7 @@ import numpy as np
 from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions, require_for
 from wdaverify.program.result import SolveResult, Status
 from wdaverify_solvers.native import call_native
+from wdaverify_solvers.scaling import INFINITE
 from wdaverify_solvers.trivial import solve_without_columns
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ STATUSES = {
     cvxpy.USER_LIMIT: Status.LIMIT,
 }
 """Inaccurate answers, in CVXPY's words, are no answers: everything else is FAILED."""
-
-INFINITE = 1e20
-"""Clarabel drops constraints whose right-hand side is this large."""
 
 
 class ClarabelBackend:

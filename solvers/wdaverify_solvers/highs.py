@@ -23,17 +23,20 @@ from highspy import HighsModelStatus, HighsStatus
 from wdaverify._errors import InputError
 from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions, require_for
 from wdaverify.program.kkt import proves_infeasible
-from wdaverify.program.program import Program
 from wdaverify.program.result import SolveResult, Status
-from wdaverify_solvers.native import call_native
-from wdaverify_solvers.scaling import scale_factors, survives
+from wdaverify_solvers.mirror import ProgramMirror
+from wdaverify_solvers.native import NativeThread
+from wdaverify_solvers.scaling import scale_factors
 from wdaverify_solvers.trivial import ray_of_empty_rows, solve_without_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import IntArray, Vector
+    from wdaverify.program.program import Program
 
 STATUSES = {
     HighsModelStatus.kOptimal: Status.OPTIMAL,
@@ -83,51 +86,45 @@ class HighsBackend:
 class HighsSession:
     """One program kept in HiGHS. Changed costs and bounds are solved from the last basis by the dual simplex method.
 
-    The session mirrors every change, so that `program` is always what was solved last or will be solved next.
+    Every change is mirrored, so that `program` is always what was solved last or will be solved next.
     """
 
     def __init__(self, program: Program) -> None:
-        self._matrix, self._sense, self._integer = program.matrix, program.sense, program.integer
-        self._constant = program.constant
-        self._objective = program.objective.copy()
-        self._lower, self._upper = program.lower.copy(), program.upper.copy()
-        self._row_lower, self._row_upper = program.row_lower.copy(), program.row_upper.copy()
         self._cancel = Event()
+        self._thread = NativeThread()
         self._refusal = ""
         self._options: dict[str, Any] = {}
-        self._load()
+        factors = scale_factors(program)
+        if factors is None:
+            self._refusal = TOO_WIDE
+            factors = np.ones(program.rows), np.ones(program.columns)
+        self._row_scale, self._column_scale = factors
+        self._mirror = ProgramMirror(program, *factors)
+        self._load(program)
 
     @property
     def program(self) -> Program:
-        """The program with all changes made so far."""
-        return Program(
-            objective=self._objective.copy(), matrix=self._matrix, row_lower=self._row_lower.copy(),
-            row_upper=self._row_upper.copy(), lower=self._lower.copy(), upper=self._upper.copy(),
-            integer=self._integer, sense=self._sense, constant=self._constant,
-        )  # fmt: skip
+        """The program with all changes made so far. Later changes leave it as it is."""
+        return self._mirror.program
 
     def set_objective(self, columns: ArrayLike, coefficients: ArrayLike) -> None:
         """Give the chosen columns these objective coefficients; the others keep theirs."""
         chosen, values = _chosen(columns, coefficients)
         if not np.isfinite(values).all():
             raise InputError("an objective coefficient is not finite")
-        self._objective[chosen] = values
-        self._change("changeColsCost", chosen, values * self._column_scale[chosen])
+        self._change("changeColsCost", chosen, self._mirror.change("objective", chosen, values))
 
     def set_column_bounds(self, columns: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
         """Replace the bounds of the chosen columns."""
         chosen, low, high = _intervals(columns, lower, upper)
-        self._lower[chosen], self._upper[chosen] = low, high
-        scale = self._column_scale[chosen]
-        self._change("changeColsBounds", chosen, low / scale, high / scale)
+        low, high = self._mirror.change("lower", chosen, low), self._mirror.change("upper", chosen, high)
+        self._change("changeColsBounds", chosen, low, high)
 
     def set_row_bounds(self, rows: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
         """Replace the bounds of the chosen rows."""
         chosen, low, high = _intervals(rows, lower, upper)
-        self._row_lower[chosen], self._row_upper[chosen] = low, high
-        scale = self._row_scale[chosen]
-        for row, a, b in zip(chosen.tolist(), low * scale, high * scale, strict=True):
-            self._expect(self._highs.changeRowBounds(row, float(a), float(b)), "changeRowBounds")
+        low, high = self._mirror.change("row_lower", chosen, low), self._mirror.change("row_upper", chosen, high)
+        self._change("changeRowsBounds", chosen, low, high)
 
     def solve(self, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:
         """Solve the program as it now is.
@@ -142,7 +139,7 @@ class HighsSession:
         """
         started = time.monotonic()
         program = self.program
-        refusal = self._refusal or ("" if survives(program, self._row_scale, self._column_scale) else TOO_WIDE)
+        refusal = self._refusal or ("" if self._mirror.fits else TOO_WIDE)
         if refusal:
             return SolveResult(status=Status.FAILED, bound=program.sense.trivial_bound, message=refusal)
         if options.deadline.passed:
@@ -158,20 +155,16 @@ class HighsSession:
             status = self._run(options.deadline)
         return self._collect(program, status, time.monotonic() - started)
 
-    def _load(self) -> None:
+    def _load(self, program: Program) -> None:
         """Pass the whole program to a fresh solver, scaled if need be."""
-        program = self.program
         highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         self._highs = highs
         self._highs.silent()
         for event in (highs.cbSimplexInterrupt, highs.cbIpmInterrupt, highs.cbMipInterrupt):
-            event.subscribe(self._answer_interrupt)
-        self._row_scale, self._column_scale = np.ones(program.rows), np.ones(program.columns)
-        factors = scale_factors(program)
-        if factors is None:
-            self._refusal = TOO_WIDE
+            event.subscribe(_interrupter(self._cancel))
+        if self._refusal:
             return
-        self._row_scale, self._column_scale = rows, columns = factors
+        rows, columns = self._row_scale, self._column_scale
         matrix = program.matrix.copy()
         matrix.sum_duplicates()
         matrix.data = matrix.data * np.repeat(rows, np.diff(matrix.indptr)) * columns[matrix.indices]
@@ -199,29 +192,24 @@ class HighsSession:
         }
         for name, value in settings.items():
             self._option(name, value)
-        if options.start is not None and self._integer.any():
+        if options.start is not None and self.program.is_mixed_integer:
             known = np.flatnonzero(~np.isnan(options.start)).astype(np.int32)
             values = options.start[known] / self._column_scale[known]
             self._highs.setSolution(len(known), known, values)  # a hint: HiGHS may reject it
 
     def _run(self, deadline: Deadline) -> HighsModelStatus | None:
-        """Run HiGHS in a thread of its own and return its model status, or ``None`` if it means nothing."""
+        """Run HiGHS in the session's own thread and return its model status, or ``None`` if it means nothing."""
         self._option("time_limit", self._highs.getRunTime() + deadline.remaining)
         self._cancel.clear()
         before, self._refusal = self._refusal, ABANDONED
         try:
-            returned = call_native(self._highs.run, cancel=self._cancel.set, deadline=deadline)
+            returned = self._thread.call(self._highs.run, cancel=self._cancel.set, deadline=deadline)
         except TimeoutError:
             return None
         self._refusal = before
         status: HighsModelStatus = self._highs.getModelStatus()
         accepted = (HighsStatus.kOk, HighsStatus.kWarning) if STATUSES.get(status) is Status.LIMIT else (HighsStatus.kOk,)
         return status if status in STATUSES and returned in accepted else None
-
-    def _answer_interrupt(self, event: Any) -> None:
-        """Stop HiGHS at its next opportunity once the solve is cancelled."""
-        if self._cancel.is_set():
-            event.interrupt()
 
     def _collect(self, program: Program, model_status: HighsModelStatus | None, seconds: float) -> SolveResult:
         """Read what the status guarantees, and nothing else."""
@@ -272,7 +260,7 @@ class HighsSession:
             self._options[name] = value
 
     def _change(self, method: str, chosen: IntArray, *values: Vector) -> None:
-        """Call one of HiGHS' methods that change columns by index."""
+        """Call one of HiGHS' methods that change columns or rows by index."""
         status = getattr(self._highs, method)(len(chosen), chosen.astype(np.int32), *values)
         self._expect(status, method)
 
@@ -280,6 +268,16 @@ class HighsSession:
         """Remember that HiGHS did not take over a part of the model: nothing it says counts from then on."""
         if status != HighsStatus.kOk:
             self._refusal = f"HiGHS refused {what}"
+
+
+def _interrupter(cancel: Event) -> Callable[[Any], None]:
+    """What HiGHS asks now and then: once `cancel` is set it stops. It knows no session, which can thus be freed at once."""
+
+    def answer(event: Any) -> None:
+        if cancel.is_set():
+            event.interrupt()
+
+    return answer
 
 
 def _chosen(indices: ArrayLike, *values: ArrayLike) -> tuple[Any, ...]:

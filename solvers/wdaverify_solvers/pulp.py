@@ -26,16 +26,12 @@ from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions,
 from wdaverify.program.program import Program, Sense
 from wdaverify.program.result import SolveResult, Status
 from wdaverify_solvers.files import lp_text, mps_text, one_sided
+from wdaverify_solvers.native import GRACE_SECONDS
+from wdaverify_solvers.scaling import INFINITE
 from wdaverify_solvers.trivial import solve_without_columns
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
-
-GRACE_SECONDS = 5.0
-"""How long CBC may overrun its time limit before its process is killed; a pure linear program obeys no limit at all."""
-
-INFINITE = 1e20
-"""CBC reads larger bounds as infinite."""
 
 SMALLEST = 1e-20
 """CBC drops matrix entries below this size."""
@@ -117,6 +113,7 @@ def _run(program: Program, options: SolveOptions, folder: Path) -> tuple[str, st
     (folder / "program.mps").write_text(mps_text(program), encoding="ascii")
     arguments = ["program.mps", *_arguments(program, options, folder)]
     arguments += ["-solve", "-solution", "answer.txt", "-saveSolution", "answer.bin", "-quit"]
+    # a pure linear program obeys no time limit at all
     grace = GRACE_SECONDS if program.is_mixed_integer else 0.0
     code, log = _execute([str(executable), *arguments], folder, options.deadline.remaining + grace)
     if code is None:

@@ -17,7 +17,7 @@ LARGEST = 1e15
 """HiGHS refuses matrix entries of this size or more."""
 
 INFINITE = 1e20
-"""HiGHS reads bounds and costs of this size or more as infinite."""
+"""HiGHS, CBC and Clarabel read numbers of this size or more as infinite."""
 
 PASSES = 4
 
@@ -79,11 +79,11 @@ def survives(program: Program, rows: Vector, columns: Vector) -> bool:
         (program.row_lower, rows),
         (program.row_upper, rows),
     ]
-    return all(_survives(values, factors) for values, factors in scaled)
+    return all(survives_scaled(values, factors) for values, factors in scaled)
 
 
-def _survives(values: Vector, factors: Vector) -> bool:
-    """No underflow, no number that a solver takes for infinite."""
+def survives_scaled(values: Vector, factors: Vector) -> bool:
+    """Whether ``values * factors`` has no underflow and no number that a solver takes for infinite."""
     finite = np.isfinite(values)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = values * factors

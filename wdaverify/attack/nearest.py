@@ -15,7 +15,7 @@ import torch
 
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
 from wdaverify.attack.boundary import Rows, descend, first_crossing, walk
-from wdaverify.attack.starts import SCOUTS, around, most_promising, nearest_of_class, random_fractions, spread
+from wdaverify.attack.starts import SCOUTS, around, most_promising, random_fractions, spread
 from wdaverify.ir.evaluate import forward
 from wdaverify.ir.to_torch import to_torch
 
@@ -39,9 +39,8 @@ class NearestOptions:
     steps
         Gradients per walk.
     restarts
-        Walks per pair of sample and rival: the first from the sample, the second from the nearest of `starts` in the
-        rival's class (without `starts` from the best of some random points of the domain), the others in turn from the
-        best of some random points at the distance found so far and of some random points of the domain.
+        Walks per pair of sample and rival: the first from the sample, the others in turn from the best of some random
+        points of the domain and of some random points at the distance found so far.
     rounds
         Rounds of line searches that shorten the best point of all walks.
     seed
@@ -50,8 +49,6 @@ class NearestOptions:
         ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
     rows
         Largest number of pairs computed at once; bounds the memory.
-    starts
-        Points of the domain (P, n) to start from, such as the other samples; None for none.
     """
 
     steps: int = 40
@@ -60,7 +57,6 @@ class NearestOptions:
     seed: int = 0
     device: str = "auto"
     rows: int = 8192
-    starts: Matrix | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("restarts", 1), ("rounds", 0), ("seed", 0), ("rows", 1)):
@@ -86,11 +82,6 @@ class NearestPoints:
 
     points: Matrix
     distances: Matrix
-
-    def best(self) -> tuple[IntArray, Vector]:
-        """Per sample the rival of the nearest point, -1 if there is none, and its distance, both of shape (N,)."""
-        least = self.distances.min(axis=1)
-        return np.where(np.isfinite(least), self.distances.argmin(axis=1), -1), least
 
 
 def nearest_points(
@@ -191,8 +182,6 @@ class _Search:
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(automatic if options.device == "auto" else options.device)
         self.module = to_torch(network, device=self.device, dtype=torch.float64)
-        self.pool = None if options.starts is None else np.atleast_2d(np.asarray(options.starts, dtype=np.float64))
-        self.pool_classes = None if self.pool is None else forward(network, self.pool).argmax(axis=1)
 
     def run(self, index: IntArray, rivals: IntArray) -> tuple[Matrix, Vector]:
         """Points (R, n) and distances (R,) for the rows (sample index, rival); NaN and inf where none was found."""
@@ -219,11 +208,8 @@ class _Search:
 
     def _start(self, restart: int, index: IntArray, rivals: IntArray, least: Vector) -> Matrix:
         """Starting points (R, n) of one restart, as `NearestOptions.restarts` describes."""
-        samples = self.samples[index]
         if restart == 0:
-            return samples
-        if restart == 1 and self.pool is not None and self.pool_classes is not None:
-            return nearest_of_class(samples, rivals, self.pool, self.pool_classes, self.norm)
+            return self.samples[index]
         names, position = np.unique(index, return_inverse=True)
         fractions = random_fractions(self.samples[names], restart=restart, seed=self.options.seed)
         known = np.isfinite(least)

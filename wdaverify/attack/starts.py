@@ -48,19 +48,3 @@ def around(samples: Matrix, fractions: Matrix, distances: Vector, norm: Norm) ->
     direction = 2.0 * fractions - 1.0
     length = np.linalg.norm(direction, ord=norm.order, axis=1, keepdims=True)
     return np.asarray(samples + direction * (distances[:, None] / np.maximum(length, np.finfo(np.float64).tiny)))
-
-
-def nearest_of_class(samples: Matrix, rivals: IntArray, pool: Matrix, classes: IntArray, norm: Norm) -> Matrix:
-    """For each row the nearest point of `pool` (P, n) whose entry in `classes` (P,) is its rival, else the sample.
-
-    Shapes: `samples` (R, n), `rivals` (R,), result (R, n).
-    """
-    from scipy.spatial.distance import cdist
-
-    metric = {1.0: "cityblock", 2.0: "euclidean"}.get(norm.order, "chebyshev")
-    chosen = samples.copy()
-    for rival in np.unique(rivals):
-        rows, candidates = np.flatnonzero(rivals == rival), pool[classes == rival]
-        if len(candidates):
-            chosen[rows] = candidates[cdist(samples[rows], candidates, metric).argmin(axis=1)]
-    return chosen

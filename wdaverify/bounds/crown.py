@@ -66,13 +66,10 @@ def crown_bounds(network: Network, regions: Regions, *, start: LayerBounds | Non
     wanted = pre_activations(network) | {network.output}
     intervals: dict[str, Interval] = {}
     for name in network.order:
-        interval = _enter(relaxation, name, intervals)
-        if start is not None and name in start.lower:
-            interval = interval.intersect(start.lower[name], start.upper[name])
+        interval = _entered(relaxation, name, intervals, start)
         if name in wanted:
             interval = _tightened(relaxation, name, interval)
-        intervals[name] = interval
-        relaxation.magnitudes[name] = as_tensor(interval.magnitude)
+        _keep(relaxation, name, intervals, interval)
     names = [name for name in network.order if name in wanted]
     lower, upper = {name: intervals[name].lower for name in names}, {name: intervals[name].upper for name in names}
     return LayerBounds(lower, upper, network.output)
@@ -100,13 +97,23 @@ def crown_objectives(network: Network, regions: Regions, bounds: LayerBounds, ob
     relaxation = Relaxation.empty(network, regions)
     intervals: dict[str, Interval] = {}
     for name in network.order:
-        interval = _enter(relaxation, name, intervals)
-        if name in bounds.lower:
-            interval = interval.intersect(bounds.lower[name], bounds.upper[name])
-        intervals[name] = interval
-        relaxation.magnitudes[name] = as_tensor(interval.magnitude)
+        _keep(relaxation, name, intervals, _entered(relaxation, name, intervals, bounds))
     upper: Matrix = -backward_minimum(relaxation, network.output, as_tensor(-forms)).numpy()
     return np.minimum(upper, _interval_forms(forms, intervals[network.output]))
+
+
+def _entered(relaxation: Relaxation, name: str, intervals: dict[str, Interval], known: LayerBounds | None) -> Interval:
+    """Add a node to the relaxation and return its interval, cut with what is known already."""
+    interval = _enter(relaxation, name, intervals)
+    if known is None or name not in known.lower:
+        return interval
+    return interval.intersect(known.lower[name], known.upper[name])
+
+
+def _keep(relaxation: Relaxation, name: str, intervals: dict[str, Interval], interval: Interval) -> None:
+    """Store the final interval of a node, for its readers and for the charges of roundings."""
+    intervals[name] = interval
+    relaxation.magnitudes[name] = as_tensor(interval.magnitude)
 
 
 def _enter(relaxation: Relaxation, name: str, intervals: dict[str, Interval]) -> Interval:

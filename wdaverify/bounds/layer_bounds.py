@@ -30,8 +30,8 @@ class LayerBounds:
     --------
     >>> lower = {"z": np.array([[-1.0, 0.5]]), "y": np.array([[-7.0]])}
     >>> bounds = LayerBounds(lower, {"z": np.array([[2.0, 3.0]]), "y": np.array([[7.0]])}, "y")
-    >>> bounds.unstable("z").tolist(), bounds.unstable_count()
-    ([[True, False]], 1)
+    >>> bounds.unstable("z").tolist()
+    [[True, False]]
     """
 
     lower: dict[str, Matrix]
@@ -48,21 +48,9 @@ class LayerBounds:
         lower, upper = ({name: end[index] for name, end in ends.items()} for ends in (self.lower, self.upper))
         return LayerBounds(lower, upper, self.output)
 
-    def intersect(self, other: LayerBounds) -> LayerBounds:
-        """The tighter end of either, node by node; nodes that only one of the two knows are kept."""
-        lower, upper = dict(self.lower), dict(self.upper)
-        for name in other.lower:
-            lower[name] = np.maximum(lower.get(name, -np.inf), other.lower[name])
-            upper[name] = np.minimum(upper.get(name, np.inf), other.upper[name])
-        return LayerBounds(lower, upper, self.output or other.output)
-
     def unstable(self, name: str) -> BoolArray:
         """Which entries (B, size) of node `name` have ``lower < 0 < upper``: the phase of their ReLU is open."""
         return np.asarray((self.lower[name] < 0) & (self.upper[name] > 0))
-
-    def unstable_count(self) -> int:
-        """The number of unstable pre-activations over all regions."""
-        return sum(int(self.unstable(name).sum()) for name in self.lower if name != self.output)
 
 
 def pre_activations(network: Network) -> set[str]:

@@ -23,7 +23,8 @@ from wdaverify._errors import InputError
 from wdaverify._tolerances import TINY, UNIT_ROUNDOFF
 
 if TYPE_CHECKING:
-    from wdaverify._types import SparseMatrix, Vector
+    from wdaverify._types import Vector
+    from wdaverify.program.columns import ColumnSums
     from wdaverify.program.program import Program
     from wdaverify.program.result import SolveResult
 
@@ -182,7 +183,7 @@ def _weak_duality(program: Program, cost: Vector, duals: Vector, constant: float
     y = np.where(np.isfinite(side), duals, 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
         row_terms = y * np.where(np.isfinite(side), side, 0.0)
-        low, high = _reduced_costs(program.matrix, cost, y)
+        low, high = _reduced_costs(program.column_sums, cost, y)
         terms = np.concatenate([row_terms, _column_minima(low, high, program.lower, program.upper), [constant]])
         magnitude = np.abs(terms)
     if not np.isfinite(terms).all() or not math.isfinite(total := float(np.sum(magnitude))):
@@ -190,24 +191,21 @@ def _weak_duality(program: Program, cost: Vector, duals: Vector, constant: float
     # each product is wrong by at most u|term| and the correctly rounded sum by u|sum|: 2u sum|terms| together, doubled
     # to cover the float64 evaluation of the allowance itself; underflow costs at most TINY a term
     allowance = 4.0 * UNIT_ROUNDOFF * total * (1.0 + len(terms) * UNIT_ROUNDOFF) + (len(terms) + 1) * TINY
-    return math.nextafter(math.fsum(terms) - allowance, -math.inf)
+    return math.nextafter(math.fsum(terms.tolist()) - allowance, -math.inf)
 
 
-def _reduced_costs(matrix: SparseMatrix, cost: Vector, y: Vector) -> tuple[Vector, Vector]:
+def _reduced_costs(sums: ColumnSums, cost: Vector, y: Vector) -> tuple[Vector, Vector]:
     """Ends of an interval that holds the exact ``cost - A^T y``."""
-    reduced = cost - matrix.T @ y
-    magnitude = abs(matrix).T @ np.abs(y) + np.abs(cost)
-    touched = np.bincount(matrix.indices, weights=np.repeat(y != 0, np.diff(matrix.indptr)), minlength=matrix.shape[1])
-    length = float(np.max(touched, initial=0.0)) + 3.0
-    gamma = length * UNIT_ROUNDOFF / (1.0 - length * UNIT_ROUNDOFF)
-    error = gamma * magnitude * (1.0 + (length + 8.0) * 2.0 * UNIT_ROUNDOFF) + length * TINY
+    reduced = cost - sums.values @ y
+    magnitude = sums.sizes @ np.abs(y) + np.abs(cost)
+    error = sums.allowance * magnitude + sums.length * TINY
     low, high = np.nextafter(reduced - error, -np.inf), np.nextafter(reduced + error, np.inf)
-    exact = touched == 0  # nothing was subtracted: the reduced cost is the cost itself
+    exact = sums.pattern @ (y != 0).astype(np.float64) == 0  # nothing was subtracted: the reduced cost is the cost itself
     return np.where(exact, cost, low), np.where(exact, cost, high)
 
 
 def _column_minima(low: Vector, high: Vector, lower: Vector, upper: Vector) -> Vector:
     """``min r x`` over r in [low, high] and x in [lower, upper], each product rounded to nearest."""
-    # r x is bilinear, so its minimum is at a corner; 0 * inf means 0 here, since a zero cost ignores the bound
-    corners = [np.where(r == 0, 0.0, r * x) for r in (low, high) for x in (lower, upper)]
-    return np.asarray(np.min(corners, axis=0))
+    # the minimum over x is concave in r, so it is least at an end; 0 * inf means 0, since a zero cost ignores the bound
+    at_ends = [np.where(r == 0, 0.0, r * np.where(r > 0, lower, upper)) for r in (low, high)]
+    return np.minimum(*at_ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,14 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from wdaverify._errors import InputError
+from wdaverify.program.columns import ColumnSums
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, SparseMatrix, Vector
+
+
+REVISABLE = ("objective", "lower", "upper", "row_lower", "row_upper")
+"""The vectors of a program that `Program.revised` may replace."""
 
 
 class Sense(StrEnum):
@@ -91,6 +96,7 @@ class Program:
     sense: Sense
     constant: float = 0.0
     quadratic: Vector | None = None
+    _column_sums: list[ColumnSums] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -109,6 +115,41 @@ class Program:
     def is_mixed_integer(self) -> bool:
         """Whether any column must be an integer."""
         return bool(self.integer.any())
+
+    @property
+    def column_sums(self) -> ColumnSums:
+        """What dual bounds need of the matrix, computed at first use and shared with all revisions of the program."""
+        if not self._column_sums:
+            self._column_sums.append(ColumnSums.of(self.matrix))
+        return self._column_sums[0]
+
+    def revised(self, **vectors: Vector) -> Program:
+        """The same program with other vectors, of which only those are checked; all else is shared, not copied.
+
+        Parameters
+        ----------
+        **vectors
+            Any of `objective`, `lower`, `upper`, `row_lower` and `row_upper`.
+
+        Raises
+        ------
+        InputError
+            As `Program` says, or if another part of the program is named.
+        """
+        for name, vector in vectors.items():
+            if name not in REVISABLE:
+                raise InputError(f"'{name}' of a program cannot be revised: give one of {', '.join(REVISABLE)}")
+            _check_vector(name, vector, len(getattr(self, name)))
+        program: Program = object.__new__(Program)
+        for name in self.__slots__:
+            object.__setattr__(program, name, vectors.get(name, getattr(self, name)))
+        if "objective" in vectors:
+            _check_finite("objective", program.objective)
+        if "lower" in vectors or "upper" in vectors:
+            _check_interval("column", program.lower, program.upper)
+        if "row_lower" in vectors or "row_upper" in vectors:
+            _check_interval("row", program.row_lower, program.row_upper)
+        return program
 
     def value(self, point: Vector) -> float:
         """The objective at `point` (v,) in float64, the constant included."""

@@ -31,11 +31,6 @@ class Status(StrEnum):
     LIMIT = "limit"
     FAILED = "failed"
 
-    @property
-    def conclusive(self) -> bool:
-        """Whether the solver claims to have settled the program."""
-        return self in (Status.OPTIMAL, Status.INFEASIBLE, Status.UNBOUNDED)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SolveResult:

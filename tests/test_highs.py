@@ -1,0 +1,157 @@
+"""HiGHS: what it does silently and must not, and warm sequences of solves."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.backend_cases import INF, check_case, random_program
+from tests.program_bank import LINEAR, program
+from wdaverify._deadline import Deadline
+from wdaverify._errors import InputError, SolverError
+from wdaverify.program.backend import SolveOptions, get_backend, open_session
+from wdaverify.program.kkt import proves_infeasible, residuals
+from wdaverify.program.result import Status
+from wdaverify_solvers.highs import HighsBackend
+from wdaverify_solvers.pulp import CbcBackend
+
+
+class TestHighsTraps:
+    def test_tiny_coefficients_are_not_dropped(self):
+        """1e-10 (x + y) >= 1.5e-10 would be an empty row for HiGHS, and the answer 0."""
+        task = program([1, 1], [[1e-10, 1e-10]], [(1.5e-10, INF)], [(0, 1)] * 2)
+        result = get_backend("highs").solve(task)
+        assert result.objective == pytest.approx(1.5, abs=1e-9)
+        assert result.row_duals == pytest.approx([1e10])
+
+    def test_huge_coefficients_are_not_refused(self):
+        task = program([1, 1], [[1e16, 1e16]], [(1.5e16, INF)], [(0, 1)] * 2)
+        assert get_backend("highs").solve(task).objective == pytest.approx(1.5, abs=1e-9)
+
+    def test_scaled_rays_prove_infeasibility(self):
+        task = program([1, 1], [[1e-10, 1e-10]], [(2.5e-10, INF)], [(0, 1)] * 2)
+        result = get_backend("highs").solve(task)
+        assert result.status is Status.INFEASIBLE
+        assert proves_infeasible(task, result.ray)
+
+    @pytest.mark.parametrize(
+        "task",
+        [
+            program([1, 1], [[1e-12, 1e14]], [(1e-12, INF)], [(0, 1)] * 2, integer=[1, 1]),
+            program([1], [[1]], [(0, 1)], [(0, 1e21)], integer=[1]),
+            program([1e21], [[1]], [(0, 1)], [(0, 1)], integer=[1]),
+        ],
+        ids=["spread", "bound", "cost"],
+    )
+    def test_what_cannot_be_scaled_is_not_solved(self, task):
+        result = get_backend("highs").solve(task)
+        assert result.status is Status.FAILED
+        assert result.bound == -INF
+        assert "rescale" in result.message
+
+    def test_several_sessions_in_several_threads(self):
+        cases = [case for case in LINEAR if case.program.columns]
+        results = {}
+
+        def work(case):
+            results[case.name] = HighsBackend().solve(case.program)
+
+        threads = [threading.Thread(target=work, args=(case,)) for case in cases]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for case in cases:
+            check_case(case, results[case.name], 1e-7)
+
+
+class TestHighsSession:
+    def test_a_sequence_agrees_with_cold_solves(self):
+        rng = np.random.default_rng(5)
+        task = random_program(rng)
+        session = HighsBackend().open(task)
+        for step in range(30):
+            k, row = int(rng.integers(task.columns)), int(rng.integers(task.rows))
+            session.set_objective(np.arange(task.columns), rng.normal(size=task.columns))
+            session.set_column_bounds([k], float(rng.integers(-4, 0)), float(rng.integers(0, 3)))
+            session.set_row_bounds([row], -float(rng.exponential()), float(rng.exponential()) if step % 3 else INF)
+            warm, cold = session.solve(SolveOptions(presolve=False)), CbcBackend().solve(session.program)
+            assert warm.status is cold.status
+            if warm.status is Status.OPTIMAL:
+                assert warm.objective == pytest.approx(cold.objective, abs=1e-7)
+                assert residuals(session.program, warm).worst <= 1e-7
+            else:
+                assert proves_infeasible(session.program, warm.ray)
+
+    def test_the_time_limit_is_per_solve(self):
+        """HiGHS' own clock runs on from solve to solve: here it stands at ten hours before the last one."""
+        session = HighsBackend().open(LINEAR[1].program)
+        highs = session._highs = _LateClock(session._highs, 36000.0)
+        result = session.solve(SolveOptions(deadline=Deadline.after(600.0)))
+        assert result.status is Status.OPTIMAL
+        assert 36000.0 < highs.limits[-1] <= 600.0 + highs.getRunTime()
+
+    def test_scaled_programs_stay_scaled(self):
+        session = HighsBackend().open(program([1, 1], [[1e-10, 1e-10]], [(1.5e-10, INF)], [(0, 1)] * 2))
+        session.set_objective([0], 3.0)
+        session.set_column_bounds([1], 0.0, 0.75)
+        session.set_row_bounds([0], 1e-10, INF)
+        result = session.solve()
+        assert result.objective == pytest.approx(0.75 + 3 * 0.25, abs=1e-9)
+        assert result.row_duals == pytest.approx([3e10])
+
+    def test_programs_taken_earlier_do_not_change(self):
+        session = HighsBackend().open(LINEAR[0].program)
+        before = session.program
+        session.set_objective([0], 7.0)
+        session.set_column_bounds([1], 1.0, 2.0)
+        session.set_row_bounds([0], 2.0, 3.0)
+        after = session.program
+        assert [before.objective[0], before.lower[1], before.row_lower[0]] == [1.0, 0.0, 1.0]
+        assert [after.objective[0], after.lower[1], after.upper[1], after.row_lower[0]] == [7.0, 1.0, 2.0, 2.0]
+        assert session.program is after
+        assert after.column_sums is before.column_sums
+        with pytest.raises(ValueError, match="read-only"):
+            after.objective[0] = 0.0
+
+    def test_a_change_that_highs_would_misread_is_not_solved_until_it_is_undone(self):
+        session = HighsBackend().open(LINEAR[0].program)
+        session.set_column_bounds([0], 0.0, 1e21)
+        session.set_objective([1], 2.0)
+        assert session.solve().status is Status.FAILED
+        session.set_column_bounds([1], 0.0, 4.0)
+        assert session.solve().status is Status.FAILED
+        session.set_column_bounds([0], 0.0, 4.0)
+        check_case(LINEAR[0], session.solve(), 1e-9)
+
+    def test_backends_without_sessions_say_so(self):
+        with pytest.raises(SolverError, match="'cbc' keeps no programs"):
+            open_session(get_backend("cbc"), LINEAR[0].program)
+
+    def test_bad_changes_are_refused(self):
+        session = HighsBackend().open(LINEAR[0].program)
+        with pytest.raises(InputError, match="lower bound"):
+            session.set_column_bounds([0], 2.0, 1.0)
+        with pytest.raises(InputError, match="finite"):
+            session.set_objective([0], np.nan)
+        check_case(LINEAR[0], session.solve(), 1e-9)
+
+
+class _LateClock:
+    """A solver whose clock has been running for a while, and that records its time limits."""
+
+    def __init__(self, highs, ahead):
+        self.highs, self.ahead, self.limits = highs, ahead, []
+
+    def __getattr__(self, name):
+        return getattr(self.highs, name)
+
+    def getRunTime(self):
+        return self.highs.getRunTime() + self.ahead
+
+    def setOptionValue(self, name, value):
+        if name == "time_limit":
+            self.limits.append(value)
+        return self.highs.setOptionValue(name, value)
