@@ -17,8 +17,8 @@ from wdaverify.bracket import Bracket, Evidence
 from wdaverify.dataset import Dataset
 from wdaverify.domain import Box
 from wdaverify.risk import distance as distance_module
-from wdaverify.risk.adversarial import AdversarialDistance, Interrupted
-from wdaverify.risk.certify import certify
+from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
+from wdaverify.risk.certify import certificate_from, certify
 from wdaverify.transport import WassersteinBall, round_down, round_up
 
 # f = (0, x - 3/4) on the line: label 0 errs from 3/4 on, label 1 errs up to 3/4.
@@ -37,14 +37,8 @@ def line_distances(data: Dataset, slack: float = 0.0) -> tuple[AdversarialDistan
     return tuple(records)
 
 
-@pytest.fixture
-def known(monkeypatch):
-    """Replace the search by the closed form."""
-    monkeypatch.setattr(distance_module, "distances", lambda network, data, **_: line_distances(data))
-
-
-def test_curve_on_the_line(known):
-    certificate = certify(LINE, DATA, WassersteinBall(0.125), radii=[0.0, 0.0625, 0.125, 1.0])
+def test_curve_on_the_line():
+    certificate = certificate_from(LINE, DATA, WassersteinBall(0.125), line_distances(DATA), radii=[0.0, 0.0625, 0.125, 1.0])
     assert [p.radius for p in certificate.curve] == [0.0, 0.0625, 0.125, 1.0]
     # Nominal: sample 2 ties at 3/4 and errs. Samples 1 and 3 are 1/4 away, sample 0 is 1/2 away.
     assert certificate.nominal_risk == 0.25
@@ -70,9 +64,8 @@ def test_curve_on_the_line(known):
 )
 def test_plans_survive_their_audit_for_every_order_and_norm(samples, order, radius, norm):
     data = Dataset([[x] for x, *_ in samples], [y for _, y, _ in samples], weights=[w for *_, w in samples])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distance_module, "distances", lambda network, data, **_: line_distances(data))
-        certificate = certify(LINE, data, WassersteinBall(radius, order=order, norm=norm), radii=[radius, 0.0])
+    ball = WassersteinBall(radius, order=order, norm=norm)
+    certificate = certificate_from(LINE, data, ball, line_distances(data), radii=[radius, 0.0])
     for point in certificate.curve:
         assert len(point.plan.atoms) <= data.count + (not math.isinf(order))
         np.testing.assert_allclose(point.plan.source_marginal(data.count), [float(w) for w in data.fractions], atol=1e-12)
@@ -82,7 +75,7 @@ def test_plans_survive_their_audit_for_every_order_and_norm(samples, order, radi
         assert point.risk.exact
 
 
-def test_the_whole_data_may_lie(monkeypatch):
+def test_the_whole_data_may_lie():
     """A search whose results contradict exact evaluation, or whose points do not err, gives no certificate."""
     honest = line_distances(DATA)
     lies = {
@@ -95,9 +88,10 @@ def test_the_whole_data_may_lie(monkeypatch):
     for words, (bracket, point, index) in lies.items():
         records = list(honest)
         records[index] = AdversarialDistance(sample=index, label=0, distance=bracket, target=1, point=point)
-        monkeypatch.setattr(distance_module, "distances", lambda *_, found=tuple(records), **__: found)
         with pytest.raises(AuditError, match=words):
-            certify(LINE, DATA, WassersteinBall(0.0625))
+            certificate_from(LINE, DATA, WassersteinBall(0.0625), records)
+    with pytest.raises(AuditError, match="3 distances for 4 samples"):
+        certificate_from(LINE, DATA, WassersteinBall(0.0625), honest[:3])
 
 
 def test_an_interrupted_search_still_gives_a_valid_certificate(monkeypatch):
@@ -132,14 +126,62 @@ def test_bad_questions_are_refused_before_any_search(monkeypatch):
         certify(LINE, DATA, ball, domain=Box(0, 0.9))
 
 
-def test_the_balls_own_radius_is_always_on_the_curve(known):
-    certificate = certify(LINE, DATA, WassersteinBall(0.125), radii=[1.0])
+def test_the_gap_is_that_of_the_options_unless_given(monkeypatch):
+    seen = []
+
+    def search(network, data, *, options, **_):
+        seen.append(options)
+        return line_distances(data)
+
+    monkeypatch.setattr(distance_module, "distances", search)
+    ball, options = WassersteinBall(0.0625), DistanceOptions(gap=0.1, time_limit=60)
+    certificates = certify(LINE, DATA, ball, options=options), certify(LINE, DATA, ball, options=options, gap=1e-9)
+    assert [c.risk.gap for c in certificates] == [o.gap for o in seen] == [0.1, 1e-9]
+    # The clock of a search ends with it: the options of its certificate serve for the next.
+    assert all(not o.deadline.unlimited for o in seen)
+    assert all(c.options.deadline.unlimited and c.options.time_limit == 60 for c in certificates)
+    assert certificates[0].options.engine == "search"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"workers": 0}, "workers 0"),
+        ({"workers": 1.5}, "workers 1.5"),
+        ({"seed": -1}, "seed -1"),
+        ({"gap": math.nan}, "gap nan"),
+        ({"gap": math.inf}, "gap inf"),
+        ({"gap": -1e-9}, "gap -1e-09"),
+        ({"gap": "small"}, "gap small"),
+        ({"time_limit": 0}, "time_limit 0"),
+        ({"time_limit": math.inf}, "time_limit inf"),
+        ({"device": "abacus"}, "device 'abacus'"),
+    ],
+)
+def test_options_out_of_range_are_refused(values, words):
+    with pytest.raises(InputError, match=words):
+        DistanceOptions(**values)
+
+
+def test_the_clock_starts_once():
+    options = DistanceOptions(time_limit=60)
+    assert options.deadline.unlimited
+    running = options.started()
+    assert 59 < running.deadline.remaining <= 60
+    assert running.started() is running
+    assert running == options
+    assert DistanceOptions().started().deadline.unlimited
+
+
+def test_the_balls_own_radius_is_always_on_the_curve():
+    certificate = certificate_from(LINE, DATA, WassersteinBall(0.125), line_distances(DATA), radii=[1.0])
     assert [p.radius for p in certificate.curve] == [1.0, 0.125]
     assert certificate.risk.upper == 0.75
 
 
-def test_save(known, tmp_path, monkeypatch):
-    certificate = certify(LINE, DATA, WassersteinBall(0.0625, order=math.inf, norm="l1"))
+def test_save(tmp_path, monkeypatch):
+    ball = WassersteinBall(0.0625, order=math.inf, norm="l1")
+    certificate = certificate_from(LINE, DATA, ball, line_distances(DATA), options=DistanceOptions(time_limit=9, workers=3))
     certificate.save(tmp_path / "c.json")
     saved = json.loads((tmp_path / "c.json").read_text())
     assert (saved["schema"], saved["kind"], saved["semantics"]) == ("wdaverify/1", "risk", "real")
@@ -149,6 +191,9 @@ def test_save(known, tmp_path, monkeypatch):
     assert [a["point"] for a in saved["curve"][0]["plan"]["atoms"]] == DATA.x.tolist()
     assert saved["data"]["samples"] == 4
     assert len(saved["distances"]) == 4
+    assert saved["options"] == {
+        "norm": "l1", "time_limit": 9, "gap": 1e-6, "engine": None, "solver": "highs", "workers": 3, "seed": 0, "device": "auto",
+    }  # fmt: skip
     from wdaverify.report import json as report
 
     monkeypatch.setattr(report, "INLINE_COORDINATES", 3)
@@ -157,3 +202,19 @@ def test_save(known, tmp_path, monkeypatch):
     assert "point" not in plan["atoms"][0]
     np.testing.assert_array_equal(np.load(tmp_path / plan["points"])["points"], DATA.x)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.json", "large.json", "large.plan-0.npz"]
+
+
+def test_save_never_overwrites_what_the_certificate_speaks_of(tmp_path, monkeypatch):
+    from wdaverify.report import json as report
+
+    monkeypatch.setattr(report, "INLINE_COORDINATES", 3)
+    path = tmp_path / "c.plan-0.npz"
+    np.savez(path, x=DATA.x, y=DATA.y)
+    content = path.read_bytes()
+    data = Dataset.load(path)
+    certificate = certificate_from(LINE, data, WassersteinBall(0.0625), line_distances(data))
+    for name in ("c.plan-0.npz", "c.json"):
+        with pytest.raises(InputError, match=r"c.plan-0.npz: is an input"):
+            certificate.save(tmp_path / name)
+    assert path.read_bytes() == content
+    assert [p.name for p in tmp_path.iterdir()] == ["c.plan-0.npz"]

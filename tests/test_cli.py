@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ import wdaverify
 from wdaverify._errors import AuditError
 from wdaverify.bracket import Bracket
 from wdaverify.cli.main import main
+from wdaverify.report import text
 from wdaverify.risk import distance as distance_module
 from wdaverify.risk.adversarial import AdversarialDistance, Interrupted
 
+LONG = "n" * 300
 HOSTILE = Path(__file__).parent / "data" / "hostile"
 
 
@@ -158,6 +160,39 @@ def test_inspect(folder, capsys):
         (["certify", "two_class.onnx", "--data", "d00_good.npz", "--loss", "hinge"], "only zero-one"),
         (["certify", "two_class.onnx", "--data", "d00_good.npz", "--gap", "-1"], "gap"),
         (["certify", "two_class.onnx", "--output", "missing/c.json"], "missing/c.json: cannot write there"),
+        # The same options are checked where they are not used.
+        (["certify", "two_class.onnx", "--radius", "-1"], "--radius: radius -1"),
+        (["certify", "two_class.onnx", "--radius", "0.1,x"], "--radius '0.1,x'"),
+        (["certify", "two_class.onnx", "--radius", "1_0"], "--radius '1_0'"),
+        (["certify", "two_class.onnx", "--order", "0.5"], "--order: order 0.5"),
+        (["certify", "two_class.onnx", "--order", "two"], "--order 'two'"),
+        (["certify", "two_class.onnx", "--loss", "hinge"], "--loss: loss 'hinge'"),
+        (["certify", "two_class.onnx", "--gap", "-1"], "--gap: gap -1"),
+        (["certify", "two_class.onnx", "--gap", "nan"], "--gap: gap nan"),
+        (["certify", "two_class.onnx", "--domain", "three.npz"], "--domain: the domain has 3 coordinates, the network has 2"),
+        (
+            ["distance", "two_class.onnx", "--data", "d00_good.npz", "--domain", "three.npz"],
+            "error: --domain: the domain has 3 coordinates",
+        ),
+        (["inspect", "two_class.onnx", "--domain", "three.npz"], "--domain: the domain has 3 coordinates"),
+        (
+            ["distance", "two_class.onnx", "--data", "d00_good.npz", "--domain", "0,0.5"],
+            "x[0, 0] = 0.6369616873214543 is not in [0, 0.5]",
+        ),
+        (["certify", "two_class.onnx", "--output", "two_class.onnx"], "two_class.onnx: is an input of this command"),
+        (["inspect", "two_class.onnx", "--output", "./link.onnx"], "link.onnx: is an input of this command"),
+        (
+            ["distance", "two_class.onnx", "--data", "d00_good.npz", "--output", "d00_good.npz"],
+            "d00_good.npz: is an input of this command",
+        ),
+        (
+            ["certify", "two_class.onnx", "--domain", "three.npz", "--output", "three.npz"],
+            "three.npz: is an input of this command",
+        ),
+        (["certify", "two_class.onnx", "--output", "pipe"], "pipe: is no regular file"),
+        (["certify", "two_class.onnx", "--output", LONG], "cannot write there: File name too long"),
+        (["inspect", f"{LONG}.onnx"], "cannot be read: File name too long"),
+        (["certify", "two_class.onnx", "--data", LONG], "cannot be read: File name too long"),
         (["certify", "two_class.onnx", "--norm", "l3"], "--norm"),
         (["certify", "two_class.onnx", "--domain", "1,0"], "--domain"),
         (["certify", "two_class.onnx", "--domain", "none.npz"], "none.npz"),
@@ -181,6 +216,9 @@ def test_inspect(folder, capsys):
     ],
 )
 def test_refusals_are_one_line_and_leave_nothing(folder, capsys, arguments, words):
+    np.savez(folder / "three.npz", lower=np.zeros(3), upper=np.ones(3))
+    (folder / "link.onnx").symlink_to(folder / "two_class.onnx")
+    os.mkfifo(folder / "pipe")
     assert words in refused(capsys, *arguments)
     assert not (folder / "PICKLE_WAS_LOADED").exists()
 
@@ -223,10 +261,26 @@ def test_ctrl_c_elsewhere_and_lies_of_our_own(folder, capsys, monkeypatch):
     assert not (folder / "c.json").exists()
 
 
-def test_a_reader_that_leaves_early_is_no_error(folder):
-    program = "import sys; from wdaverify.cli.main import main; sys.exit(main(['inspect', 'two_class.onnx']))"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        err = process.stderr.read()
-        assert process.wait() == 0
-    assert err == b""
+def test_every_command_records_the_same_options(folder, capsys):
+    common = ["--norm", "l1", "--time-limit", "99", "--seed", "3", "--quiet", "--output", "o.json"]
+    data = ["--data", "d00_good.npz", "--samples", "1"]
+    found = {}
+    for name, arguments in {"risk": ["certify", *data], "distance": ["distance", *data], "lipschitz": ["certify"]}.items():
+        assert run(capsys, arguments[0], "two_class.onnx", *arguments[1:], *common)[0] == 0
+        saved = json.loads((folder / "o.json").read_text())
+        assert saved["kind"] == name
+        found[name] = saved["options"]
+    assert found["risk"] == found["distance"]
+    assert found["lipschitz"] == {**found["risk"], "method": "product of operator norms"}
+    assert found["risk"] == {
+        "norm": "l1", "time_limit": 99, "gap": 1e-6, "engine": "search", "solver": "highs", "workers": 1, "seed": 3,
+        "device": "auto",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_warnings_of_a_search_are_lines(capsys, quiet):
+    with text.shown_warnings(quiet=quiet):
+        warnings.warn("the worker process of sample 1 died", RuntimeWarning, stacklevel=1)
+    line = "wdaverify: warning: the worker process of sample 1 died\n"
+    assert capsys.readouterr() == ("", "" if quiet else line)

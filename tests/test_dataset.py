@@ -81,7 +81,7 @@ def test_load_records_the_file_and_its_digest(tmp_path):
         b"0.5,1,0\n0.25,-2e-3,2\n",
         b"\xef\xbb\xbf0.5,1,0\r\n0.25,-2e-3,2\r\n",
         b"a,b,label\n0.5,1,0\n\n0.25,-2e-3,2",
-        b"0,1,label\n0.5 , 1,0.0\n0.25,-2e-3,2\n",
+        b" a, b ,label\n0.5 , 1,0.0\n0.25,-2e-3,2\n",
     ],
 )
 def test_csv(tmp_path, content):
@@ -100,6 +100,11 @@ def test_csv(tmp_path, content):
         (b"1\n2\n", "one column"),
         (b"1,2,0\n1,0\n", "line 2 has 2 columns, the first line has 3"),
         (b"1,x,0\n1,2,0\n", "line 1, column 2: 'x'"),
+        # One damaged cell must not turn the first sample into a header.
+        (b"0,1,O\n0.5,1,0\n", "line 1, column 3: 'O' is not a number"),
+        (b"a,b,0\n0.5,1,0\n", "line 1, column 1: 'a' is not a number"),
+        (b"1,2,0\n1_0,2,0\n", "line 2, column 1: '1_0' is not a number"),
+        ("1,2,0\n1,\u0663,0\n".encode(), "line 2, column 2: '.' is not a number"),
         (b"a,b,c\n1,2,0\n1,,0\n", "line 3, column 2: ''"),
         (b"1,nan,0\n", r"x\[0, 1\] is NaN"),
         (b"1,2,0.5\n", r"y\[0\] = 0.5"),
@@ -147,7 +152,7 @@ def test_checked_against_network_and_domain():
     network = mlp([np.eye(2)], [np.zeros(2)])
     data = Dataset([[0.0, 1.0], [0.5, 0.5]], [0, 1])
     assert data.checked_against(network, Box(0, 1)) is data
-    with pytest.raises(DomainError, match=r"sample 0 lies outside the domain: x\[0, 1\] = .*1.0"):
+    with pytest.raises(DomainError, match=r"sample 0 lies outside the domain: x\[0, 1\] = 1.0 is not in"):
         data.checked_against(network, Box(0, 0.75))
     with pytest.raises(DataError, match="2 coordinates, the network has 3 inputs"):
         data.checked_against(mlp([np.ones((2, 3))], [np.zeros(2)]), Box(0, 1))

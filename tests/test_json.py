@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 
 import msgspec
 import numpy as np
@@ -38,7 +40,7 @@ def test_reals_survive_the_round_trip(value):
     record = report.bracket_record(Bracket(lower=value, upper=value))
     read = json.loads(msgspec.json.encode(record))
     assert float(read["lower"]) == value
-    assert math.copysign(1, float(read["lower"])) == math.copysign(1, value)
+    assert math.copysign(1, float(read["lower"])) == (math.copysign(1, value) if value else 1)
     if math.isinf(value):
         assert read["lower"] == ("inf" if value > 0 else "-inf")
 
@@ -124,5 +126,65 @@ def test_unwritable_places_are_found_before_any_work(tmp_path):
         report.check_writable(tmp_path / "missing" / "out.json")
     with pytest.raises(InputError, match="is a folder"):
         report.check_writable(tmp_path)
+    with pytest.raises(InputError, match="File name too long"):
+        report.check_writable(tmp_path / ("n" * 300))
     assert report.check_writable(tmp_path / "out.json") == tmp_path / "out.json"
     assert not list(tmp_path.iterdir())
+
+
+def test_points_have_no_negative_zeros():
+    assert [math.copysign(1, v) for v in report.coordinates(np.array([-0.0, 0.0, -1.0]))] == [1, 1, -1]
+
+
+def test_the_longest_possible_name_can_be_written(tmp_path):
+    target = tmp_path / ("n" * 250 + ".json")
+    report.write(document(), target)
+    assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for name, content in (("old.json", "old"), ("new.json", None)):
+        target, link = folder / name, tmp_path / name
+        if content is not None:
+            target.write_text(content)
+        link.symlink_to(target)
+        report.write(document(), link)
+        assert link.is_symlink()
+        assert not target.is_symlink()
+        assert json.loads(target.read_text())["kind"] == "distance"
+    assert len(list(folder.iterdir())) == 2
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(InputError, match="loop: cannot write there"):
+        report.check_writable(loop)
+
+
+def test_only_regular_files_are_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="pipe: is no regular file"):
+        report.check_writable(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_inputs_are_known_under_every_name(tmp_path):
+    given = tmp_path / "model.onnx"
+    given.write_bytes(b"model")
+    (tmp_path / "soft").symlink_to(given)
+    (tmp_path / "hard").hardlink_to(given)
+    for name in ("model.onnx", "soft", "hard", "../" + tmp_path.name + "/model.onnx"):
+        with pytest.raises(InputError, match="is an input of this command"):
+            report.check_writable(tmp_path / name, inputs=[tmp_path / "none", given])
+    assert report.check_writable(tmp_path / "c.json", inputs=[given])
+
+
+def test_the_mask_of_the_user_decides_on_access(tmp_path):
+    before = os.umask(0o027)
+    try:
+        report.write(document(), tmp_path / "out.json")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out.json").stat().st_mode) == 0o640

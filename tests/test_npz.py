@@ -58,6 +58,17 @@ def test_bad_members_are_refused_by_name(tmp_path, members, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_wanted_array_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("x.npy", "x.npy", "y.npy"):
+            file.writestr(name, npy(np.zeros(2)))
+    with pytest.raises(DataError, match=r"twice.npz: array 'x' is there twice"):
+        read_arrays(path, required=("x",))
+    assert list(read_arrays(path, required=("y",))) == ["y"]
+
+
 def test_files_that_are_no_archive(tmp_path):
     for name, content in (("a.npz", b"hello"), ("b.npz", npy(np.zeros(2))), ("c.npz", b"")):
         (tmp_path / name).write_bytes(content)

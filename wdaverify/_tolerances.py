@@ -1,7 +1,8 @@
-"""Every tolerance of the program, by name, with the reason for its size.
+"""The tolerances that several modules share, by name, with the reason for their size.
 
-None of them decides a verdict: ties are decided in exact arithmetic. They say when a bracket is called
-exact, how tightly solvers are asked to work, and how much of a solver's claim is given away before use.
+Those of a single module stand at its head. None of them decides a verdict: ties are decided in exact arithmetic. They say
+when a bracket is called exact, how tightly solvers are asked to work, and how much of a solver's claim is given away before
+use.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ TINY = 2.0**-1022
 """Added wherever a relative error bound could be lost to underflow."""
 
 DEFAULT_GAP = 1e-6
-"""A bracket is *exact* when ``upper - lower <= gap * max(1, |upper|)`` (interface, section 1)."""
+"""A bracket is *exact* when ``upper - lower <= gap * max(1, |upper|)``."""
 
 SOLVER_FEASIBILITY = 1e-9
 """Primal and dual feasibility asked of LP solvers; HiGHS accepts nothing below 1e-10."""
@@ -27,9 +28,6 @@ its feasibility tolerance (1e-8) of the incumbent, and its node bounds have dual
 
 INCUMBENT_SLACK = 2.0**-20
 """A MILP searches this relative bit beyond the incumbent: the incumbent stays feasible, so a solver that denies it is caught."""
-
-FAR_SLACK = 1e-7
-"""Added to the largest scale t that a MILP allows on the homogenised network, where all values are of order 1."""
 
 SEARCH_GAP = 1e-7
 """A search proves that nothing lies inside this relative bit of the incumbent: at the incumbent itself the margin is 0,

@@ -10,7 +10,7 @@ from wdaverify._tolerances import DEFAULT_GAP
 
 
 class Evidence(StrEnum):
-    """What an end of a bracket rests on, from strong to weak (interface, section 3)."""
+    """What an end of a bracket rests on, from strong to weak."""
 
     PROVED = "proved"
     CHECKED = "checked"

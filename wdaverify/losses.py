@@ -1,7 +1,7 @@
 """Losses as functions of the logits.
 
 ``m(x, y) = max_{j != y} f_j(x) - f_y(x)`` is the margin; the zero-one loss is 1 where ``m >= 0``: a tie is an error
-(theory, section 0). Sums and comparisons of the exact variant are rational, so a tie is a tie.
+(docs/theory.md, "Setting"). Sums and comparisons of the exact variant are rational, so a tie is a tie.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ l1::      x_k - x_ik = p_k - q_k,   p, q >= 0,   c >= sum_k (p_k + q_k)
 l2::      c >= sum_k q_k,   q_k >= 2 a (x_k - x_ik) - a^2    for given offsets a
 
 Minimising c, or bounding it from above, makes the rows of l1 and linf tight. The rows of l2 are tangents of the
-*squared* distance, valid for any offsets: they give lower bounds, better with more offsets (theory, section 6).
+*squared* distance, valid for any offsets: they give lower bounds, better with more offsets.
 """
 
 from __future__ import annotations

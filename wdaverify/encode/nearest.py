@@ -5,9 +5,9 @@
     minimise c / unit   subject to   (x, f) in graph(network | ReLU encoding),  f_j - f_y >= 0,  cost(x - x_i) <= c <= limit
 
 The cost is ``||x - x_i||`` for l1 and linf and its square for l2. With big-M ReLUs it is a MILP whose dual bound is a
-lower bound of the cost of reaching class j (theory, section 2; for l2 with tangents of the square). With the phases of
-one activation cell it is an LP, or a convex QP for l2, whose optimum is the nearest such point of the cell. Dividing
-by a `unit` of the size of the expected cost makes solver tolerances relative to it.
+lower bound of the cost of reaching class j (docs/theory.md, "Zero-one loss"; for l2 with tangents of the square). With the
+phases of one activation cell it is an LP, or a convex QP for l2, whose optimum is the nearest such point of the cell.
+Dividing by a `unit` of the size of the expected cost makes solver tolerances relative to it.
 """
 
 from __future__ import annotations

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+import numbers
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wdaverify._deadline import Deadline
+from wdaverify._errors import InputError
 from wdaverify._tolerances import DEFAULT_GAP
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
     from wdaverify.bracket import Bracket
+
+
+_DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +31,68 @@ class DistanceOptions:
     solver
         Name of the backend: ``highs`` for both engines, ``cbc`` for ``milp`` only.
     gap
-        Distances are searched until their bracket is this much narrower than asked of the risk.
-    deadline
-        When to stop; what is not closed by then stays a bracket.
+        Relative width below which a bracket counts as exact.
+    time_limit
+        Seconds that a call may take; what is not closed by then stays a bracket. The clock starts with the call.
     workers
         Processes that share the samples; 1 runs in this process.
     seed
         Seed of the attack's random starts.
     device
         Where the attack runs: ``auto``, ``cpu`` or ``cuda``.
+    deadline
+        The end of a clock that runs already (the command line's starts when it is read); leave it to `started`.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
+
+    Examples
+    --------
+    >>> DistanceOptions(time_limit=60, workers=2).workers
+    2
     """
 
     engine: str | None = None
     solver: str = "highs"
     gap: float = DEFAULT_GAP
-    deadline: Deadline = field(default_factory=Deadline)
+    time_limit: float | None = None
     workers: int = 1
     seed: int = 0
     device: str = "auto"
+    deadline: Deadline = field(default_factory=Deadline, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (_is_real(self.gap) and math.isfinite(self.gap) and self.gap >= 0):
+            raise InputError(f"gap {self.gap} is not a finite number >= 0")
+        limit = self.time_limit
+        if limit is not None and not (_is_real(limit) and math.isfinite(limit) and limit > 0):
+            raise InputError(f"time_limit {limit} is not a positive number of seconds")
+        for name, least in (("workers", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+                raise InputError(f"{name} {value} is not a whole number >= {least}")
+        if self.device not in _DEVICES:
+            raise InputError(f"device '{self.device}' is unknown; give {', '.join(_DEVICES)}")
+
+    def started(self) -> DistanceOptions:
+        """The options with their clock running; one that runs already goes on."""
+        if self.time_limit is None or not self.deadline.unlimited:
+            return self
+        return replace(self, deadline=Deadline.after(self.time_limit))
+
+
+def _is_real(value: object) -> bool:
+    """Whether a value is a number, and neither a text nor a truth value."""
+    return not isinstance(value, bool) and isinstance(value, numbers.Real)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AdversarialDistance:
     """How far the nearest point of the domain is that the network does not strictly give its label.
 
-    ``d = min{||x' - x|| : x' in X, max_{j != y} f_j(x') >= f_y(x')}`` (theory, section 2: a tie is an error).
+    ``d = min{||x' - x|| : x' in X, max_{j != y} f_j(x') >= f_y(x')}`` (docs/theory.md, Zero-one loss: a tie is an error).
 
     Attributes
     ----------

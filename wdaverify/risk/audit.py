@@ -1,7 +1,9 @@
 """Recompute a transport plan from scratch before anything about it is printed.
 
-Nothing of the arithmetic that made the plan is used: distances are exact rationals, powers come from integer square
-roots with directed rounding, losses from exact evaluation of the network.
+Two things are shared with what made the plan: exact evaluation of the network (`ir.exact`) and the exact distance of
+two points (`transport.exact_distance`), both plain rational arithmetic. Everything else is computed anew: powers come
+from integer square roots with directed rounding instead of logarithms, and masses, marginals, budget and risk are added
+up from the atoms alone.
 """
 
 from __future__ import annotations

@@ -115,12 +115,11 @@ class RiskCertificate:
         Raises
         ------
         InputError
-            If the file cannot be written.
+            If the file cannot be written, or is the certificate's own model or data file.
         """
         from wdaverify.risk.document import save_certificate
 
-        chosen = {name: getattr(self.options, name) for name in ("engine", "solver", "gap", "workers", "seed", "device")}
-        save_certificate(self, path, chosen)
+        save_certificate(self, path)
 
     def __str__(self) -> str:
         threat = f"order {self.ball.order:g}, {self.ball.norm}"

@@ -14,7 +14,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wdaverify._errors import AuditError, InputError
-from wdaverify._tolerances import DEFAULT_GAP
 from wdaverify.bounds.operator_norms import label_bounds
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box
@@ -36,16 +35,21 @@ if TYPE_CHECKING:
 
 PRODUCT_OF_NORMS = "product of operator norms"
 
+LOSSES = ("zero-one",)
+"""The losses whose worst case can be certified."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """One threat, its loss and its radii."""
+    """One threat and its radii, and what is known about every sample without a search."""
 
+    data: Dataset
     ball: WassersteinBall
     radii: tuple[float, ...]
-    loss: str
-    domain: Box
     gap: float
+    auditor: Auditor
+    nominal: Fraction
+    floors: tuple[float, ...]
 
 
 def certify(
@@ -56,7 +60,7 @@ def certify(
     loss: str = "zero-one",
     domain: Box | None = None,
     radii: Sequence[float] | None = None,
-    gap: float = DEFAULT_GAP,
+    gap: float | None = None,
     options: DistanceOptions | None = None,
     progress: Callable[[AdversarialDistance], None] | None = None,
 ) -> RiskCertificate:
@@ -69,7 +73,7 @@ def certify(
     data
         The nominal distribution; every sample must lie in the domain.
     ball
-        Radius, order and ground norm (l1 and linf) of the threat.
+        Radius, order and ground norm of the threat.
     loss
         ``zero-one``, the only loss of this version.
     domain
@@ -77,7 +81,7 @@ def certify(
     radii
         Several radii give the whole curve from one search. The ball's own radius is added at the end if it is missing.
     gap
-        Relative width below which a bracket counts as exact.
+        Relative width below which a bracket counts as exact; that of the options if not given.
     options
         How hard to look for distances, and with what.
     progress
@@ -99,63 +103,104 @@ def certify(
     from wdaverify.risk.engines import engine_for
 
     started = time.monotonic()
-    question = _question(ball, radii, loss, Box(0, 1) if domain is None else domain, gap)
-    data.checked_against(network, question.domain)
-    chosen = dataclasses.replace(options or DistanceOptions(), gap=gap)
+    check_loss(loss)
+    chosen = options or DistanceOptions()
+    if gap is not None:
+        chosen = dataclasses.replace(chosen, gap=gap)
     chosen = dataclasses.replace(chosen, engine=engine_for(chosen.engine, chosen.solver))
+    box, asked = Box(0, 1) if domain is None else domain, radii_of(ball, radii)
+    data.checked_against(network, box)
     try:
-        found, interrupted = (
-            search(network, data, norm=ball.norm, domain=question.domain, options=chosen, progress=progress),
-            False,
-        )
+        found = search(network, data, norm=ball.norm, domain=box, options=chosen.started(), progress=progress)
+        interrupted = False
     except Interrupted as stop:
         found, interrupted = stop.distances, True
-    return _assemble(network, data, question, found, chosen, (started, interrupted))
+    certificate = certificate_from(network, data, ball, found, domain=box, radii=asked, options=chosen)
+    return dataclasses.replace(certificate, seconds=time.monotonic() - started, interrupted=interrupted)
 
 
-def _question(ball: WassersteinBall, radii: Sequence[float] | None, loss: str, domain: Box, gap: float) -> _Question:
-    """The question, checked."""
-    if loss != "zero-one":
-        raise InputError(f"loss '{loss}' is not available: only zero-one is in this version")
-    if not (math.isfinite(gap) and gap >= 0):
-        raise InputError(f"gap {gap} is not a finite number >= 0")
-    asked = [ball.radius] if radii is None else [dataclasses.replace(ball, radius=r).radius for r in radii]
-    if ball.radius not in asked:
-        asked.append(ball.radius)
-    return _Question(ball=ball, radii=tuple(asked), loss=loss, domain=domain, gap=gap)
-
-
-def _assemble(
+def certificate_from(
     network: Network,
     data: Dataset,
-    question: _Question,
-    distances: tuple[AdversarialDistance, ...],
-    options: DistanceOptions,
-    run: tuple[float, bool],
+    ball: WassersteinBall,
+    distances: Sequence[AdversarialDistance],
+    *,
+    domain: Box | None = None,
+    radii: Sequence[float] | None = None,
+    options: DistanceOptions | None = None,
 ) -> RiskCertificate:
-    """Turn distances into an audited certificate."""
+    """Turn known distances into an audited certificate of the zero-one risk: one search serves all orders and radii.
+
+    Parameters
+    ----------
+    network, data, ball, domain, radii
+        As in `certify`.
+    distances
+        One per sample, in order, found for the ball's norm and this domain.
+    options
+        How the distances were searched; their gap decides what counts as exact.
+
+    Returns
+    -------
+    RiskCertificate
+        Its ``seconds`` are those of this call.
+
+    Raises
+    ------
+    InputError
+        As `certify`.
+    AuditError
+        If the distances contradict exact evaluation, or the plan does not survive its independent recomputation.
+    """
+    started = time.monotonic()
+    chosen, box, asked = options or DistanceOptions(), Box(0, 1) if domain is None else domain, radii_of(ball, radii)
+    data.checked_against(network, box)
     margins = [_exact_margin(network, data, i) for i in range(data.count)]
-    constants = label_bounds(network, set(data.y.tolist()), norm=question.ball.norm)
-    floors = [_distance_floor(margin, constants[int(y)]) for margin, y in zip(margins, data.y, strict=True)]
+    constants = label_bounds(network, set(data.y.tolist()), norm=ball.norm)
+    floors = tuple(_distance_floor(margin, constants[int(y)]) for margin, y in zip(margins, data.y, strict=True))
     _check_consistent(margins, floors, distances)
     nominal = sum((w for w, m in zip(data.fractions, margins, strict=True) if m >= 0), Fraction(0))
-    auditor = Auditor(network, data, question.domain)
-    curve = tuple(_curve_point(data, question, distances, (radius, nominal, floors, auditor)) for radius in question.radii)
-    bound = tuple(_product_bound(data, question.ball, radius, floors, nominal) for radius in question.radii)
+    auditor = Auditor(network, data, box)
+    question = _Question(data=data, ball=ball, radii=asked, gap=chosen.gap, auditor=auditor, nominal=nominal, floors=floors)
     return RiskCertificate(
         network=network,
         data=data,
-        ball=question.ball,
-        loss=question.loss,
-        domain=question.domain,
+        ball=ball,
+        loss=LOSSES[0],
+        domain=box,
         nominal_risk=float(nominal),
-        curve=curve,
-        distances=distances,
-        bounds=(RiskBound(name=PRODUCT_OF_NORMS, constants=constants, worst_case_risk=bound),),
-        options=options,
-        seconds=time.monotonic() - run[0],
-        interrupted=run[1],
+        curve=tuple(_curve_point(question, distances, radius) for radius in asked),
+        distances=tuple(distances),
+        bounds=(_product_bound(question, constants),),
+        options=chosen,
+        seconds=time.monotonic() - started,
     )
+
+
+def check_loss(loss: str) -> None:
+    """Refuse losses that are not available.
+
+    Raises
+    ------
+    InputError
+        If the loss is none of `LOSSES`.
+    """
+    if loss not in LOSSES:
+        raise InputError(f"loss '{loss}' is not available: only {', '.join(LOSSES)} is in this version")
+
+
+def radii_of(ball: WassersteinBall, radii: Sequence[float] | None) -> tuple[float, ...]:
+    """The radii of the curve: those asked for, checked, and the ball's own at the end if it is missing.
+
+    Raises
+    ------
+    InputError
+        If a radius is not finite and nonnegative.
+    """
+    asked = [ball.radius] if radii is None else [dataclasses.replace(ball, radius=r).radius for r in radii]
+    if ball.radius not in asked:
+        asked.append(ball.radius)
+    return tuple(asked)
 
 
 def _exact_margin(network: Network, data: Dataset, sample: int) -> Fraction:
@@ -174,7 +219,7 @@ def _check_consistent(margins: Sequence[Fraction], floors: Sequence[float], dist
 
 
 def _distance_floor(margin: Fraction, constant: float) -> float:
-    """``d >= -m / Lambda`` (theory, section 2, Brackets), rounded down; ``inf`` where the margin cannot change."""
+    """``d >= -m / Lambda`` (docs/theory.md, Lipschitz constants), rounded down; ``inf`` where the margin cannot change."""
     if margin >= 0:
         return 0.0
     if constant == 0:
@@ -182,30 +227,28 @@ def _distance_floor(margin: Fraction, constant: float) -> float:
     return 0.0 if math.isinf(constant) else max(0.0, round_down(-margin / Fraction(constant)))
 
 
-def _curve_point(
-    data: Dataset,
-    question: _Question,
-    distances: Sequence[AdversarialDistance],
-    known: tuple[float, Fraction, Sequence[float], Auditor],
-) -> CurvePoint:
+def _curve_point(question: _Question, distances: Sequence[AdversarialDistance], radius: float) -> CurvePoint:
     """The risk at one radius with its audited plan."""
-    radius, nominal, floors, auditor = known
-    ball = dataclasses.replace(question.ball, radius=radius)
+    data, ball = question.data, dataclasses.replace(question.ball, radius=radius)
     upper = [d.distance.upper if d.point is not None or d.distance.upper == 0 else math.inf for d in distances]
-    lower = [min(max(d.distance.lower, floor), top) for d, floor, top in zip(distances, floors, upper, strict=True)]
+    lower = [min(max(d.distance.lower, f), top) for d, f, top in zip(distances, question.floors, upper, strict=True)]
     found = zero_one_risk(lower, upper, data.fractions, radius=radius, order=ball.order)
     # A correct sample has a positive distance even if its search was stopped at 0: radius 0 is known exactly.
     # Floats that straddle the truth: the ends are rounded outward, and a risk never leaves [0, 1].
-    lowest, highest = (nominal, nominal) if radius == 0 else (found.lower, found.upper)
+    lowest, highest = (question.nominal, question.nominal) if radius == 0 else (found.lower, found.upper)
     evidence = Evidence.CHECKED if radius == 0 else Evidence.weakest(*(d.distance.evidence for d in distances))
     risk = Bracket(lower=round_down(lowest), upper=min(1.0, round_up(highest)), evidence=evidence, gap=question.gap)
     plan = worst_case_plan(data, distances, found.moved, ball=ball)
-    auditor.check(plan, ball, lower=risk.lower)
+    question.auditor.check(plan, ball, lower=risk.lower)
     return CurvePoint(radius=radius, risk=risk, multiplier=found.multiplier, plan=plan)
 
 
-def _product_bound(data: Dataset, ball: WassersteinBall, radius: float, floors: Sequence[float], nominal: Fraction) -> float:
-    """The upper bound of the risk that the product-of-norms distances give, rounded up."""
-    if radius == 0:
-        return min(1.0, round_up(nominal))
-    return min(1.0, round_up(fill(floors, data.fractions, radius=radius, order=ball.order, costly=False).value))
+def _product_bound(question: _Question, constants: dict[int, float]) -> RiskBound:
+    """The upper bounds of the risk that the product-of-norms distances give, rounded up."""
+    masses, order = question.data.fractions, question.ball.order
+    values = [
+        question.nominal if r == 0 else fill(question.floors, masses, radius=r, order=order, costly=False).value
+        for r in question.radii
+    ]
+    risks = tuple(min(1.0, round_up(value)) for value in values)
+    return RiskBound(name=PRODUCT_OF_NORMS, constants=constants, worst_case_risk=risks)

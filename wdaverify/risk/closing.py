@@ -1,4 +1,4 @@
-"""Close the bracket of one adversarial distance (theory, section 2).
+"""Close the bracket of one adversarial distance (docs/theory.md, "Zero-one loss").
 
 The upper end is the distance of a verified point, the incumbent. The lower end grows from two sources:
 
@@ -6,7 +6,8 @@ The upper end is the distance of a verified point, the incumbent. The lower end 
 2. *Engine*: `search_engine` (branch and bound, rigorous) or `milp_engine` (one MILP per class, a solver's word) works
    class by class on the ball of the incumbent, after linear bounds on that ball have eliminated what they can.
 
-Each nearer point that an engine meets is polished and becomes the incumbent, which shrinks the ball.
+Each nearer point that an engine meets is polished and becomes the incumbent, which shrinks the ball. On an unbounded
+domain without an incumbent the engines work on balls of growing radius, up to a horizon beyond which nothing is claimed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box, Regions
 from wdaverify.encode.nearest import NearestQuestion
-from wdaverify.risk.far import far_point
 from wdaverify.risk.polish import VerifiedPoint, polish
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ _CLOSED = 1.0 - 2.0**-30
 
 _WORTH_POLISHING = 1.2
 """Attack points up to this factor farther than the nearest are polished: an LP may reverse their order."""
+
+_PARTS = 2.0 ** -np.arange(8, 0, -1)
+"""Parts of the way to the farthest point of a bounded domain, searched when the whole of it neither closes nor errs."""
+
+_HORIZONS = 10.0 ** np.arange(-3, 9)
+"""Radii, in units of 1 + ||sample||_inf, that are searched on an unbounded domain while no error is known."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -91,10 +97,10 @@ class SampleSearch:
 
 
 class Engine(Protocol):
-    """Works on the open classes of a sample until they are settled, a nearer incumbent is found, or time is up."""
+    """Works on the ball of a radius until its classes are settled, a nearer incumbent is found, or time is up."""
 
-    def __call__(self, closer: Closer, search: SampleSearch, deadline: Deadline) -> None:
-        """Prove lower ends and settle classes of `search`."""
+    def __call__(self, closer: Closer, search: SampleSearch, radius: float, deadline: Deadline) -> None:
+        """Prove lower ends up to `radius`; settle classes on which no work is left out to the incumbent."""
         ...
 
 
@@ -145,12 +151,24 @@ class Closer:
         """Work on every class that is still open, until all are closed or the deadline passes."""
         while not (deadline.passed or self.finished(search)):
             before = search.reach
-            if math.isinf(before) and not self.box.bounded:
-                self._look_far(search, deadline)
-            else:
-                self.engine(self, search, deadline)
+            for radius in self._radii(search):
+                self.engine(self, search, radius, deadline)
+                if search.reach < before or math.isinf(search.safe) or self.finished(search) or deadline.passed:
+                    break
             if search.reach == before:
+                if not deadline.passed:
+                    search.settled.update(self.targets(search.label))
                 return
+
+    def _radii(self, search: SampleSearch) -> Sequence[float]:
+        """The balls to search: that of the incumbent; without one the whole bounded domain, or growing balls."""
+        if math.isfinite(search.reach):
+            return [search.reach]
+        unit = 1.0 + np.abs(search.center).max()
+        if not self.box.bounded:
+            return [float(r) for r in unit * _HORIZONS if r > search.safe]
+        farthest = np.maximum(self.box.upper - search.center, search.center - self.box.lower)
+        return [math.inf, *(float(np.linalg.norm(farthest, ord=self.norm.order)) * _PARTS)]
 
     def improve(self, search: SampleSearch, target: int, point: Vector, deadline: Deadline) -> bool:
         """Polish a point; make it the incumbent and return true if it is nearer."""
@@ -185,18 +203,6 @@ class Closer:
         losers = {j for j, ceiling in zip(rest, ceilings, strict=True) if ceiling < 0.0}
         promise = {j: k for k, j in enumerate(search.starts)}
         return regions, bounds, sorted((j for j in rest if j not in losers), key=lambda j: promise.get(j, len(promise)))
-
-    def _look_far(self, search: SampleSearch, deadline: Deadline) -> None:
-        """On an unbounded domain without an incumbent: find a point anywhere, or how far away all of them are."""
-        for target in self.targets(search.label):
-            beyond, point = far_point(
-                self.network, self.question(search, target), self.box, backend=self.backend, deadline=deadline
-            )
-            if point is not None and self.improve(search, target, point, deadline):
-                return
-            search.prove(target, beyond, Evidence.SOLVER)
-        if not deadline.passed:
-            search.settled.update(self.targets(search.label))
 
     def _ladder(self, search: SampleSearch) -> float:
         """The largest grid radius at which linear bounds keep every class below the label."""

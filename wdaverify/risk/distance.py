@@ -1,4 +1,4 @@
-"""Minimum adversarial distances: the public calls (theory, section 2; one sample is closed by `risk.closing`)."""
+"""Minimum adversarial distances: the public calls (docs/theory.md, "Zero-one loss"; `risk.closing` closes one)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Int
 from wdaverify.risk.closing import Closer, SampleSearch
 from wdaverify.risk.engines import ENGINES, engine_for
 from wdaverify.risk.workers import close_in_turn
+from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ def distance(
     """
     data = Dataset(np.asarray(x, dtype=np.float64).reshape(1, -1), np.array([label]))
     domain = Box(0, 1) if domain is None else domain
-    return distances(network, data, norm=Norm(norm), domain=domain, options=options or DistanceOptions())[0]
+    return distances(network, data, norm=parse_norm(norm), domain=domain, options=options or DistanceOptions())[0]
 
 
 def distances(
@@ -104,6 +105,7 @@ def distances(
     Interrupted
         On Ctrl-C; carries valid brackets of all samples.
     """
+    options = options.started()
     box = domain.sized(network.inputs)
     data.checked_against(network, box)
     closer = _closer(network, box, norm, options)

@@ -10,18 +10,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from wdaverify._types import Norm
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
-    from wdaverify.risk.adversarial import AdversarialDistance
+    from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions
     from wdaverify.risk.certificate import RiskCertificate
+
+
+def options_record(norm: Norm, options: DistanceOptions) -> dict[str, Any]:
+    """The options as every file records them; the engine is the one that ran."""
+    names = ("time_limit", "gap", "engine", "solver", "workers", "seed", "device")
+    return {"norm": str(norm), **{name: getattr(options, name) for name in names}}
 
 
 def data_record(data: Dataset) -> records.DataRecord:
     """The JSON form of the data's identity."""
     source = data.source
     return records.DataRecord(
-        file=None if source is None else source.file, sha256=None if source is None else source.sha256, samples=data.count
+        file=None if source is None else json.file_name(source.file),
+        sha256=None if source is None else source.sha256,
+        samples=data.count,
     )
 
 
@@ -49,7 +58,7 @@ def distance_document(
     options: dict[str, Any],
     seconds: float,
 ) -> records.DistanceDocument:
-    """The file of kind ``distance``."""
+    """The file of kind ``distance``; `options` is an `options_record`."""
     return records.DistanceDocument(
         model=json.model_record(network),
         domain=json.domain_record(domain),
@@ -61,40 +70,41 @@ def distance_document(
     )
 
 
-def save_certificate(certificate: RiskCertificate, path: str | Path, options: dict[str, Any]) -> None:
+def save_certificate(certificate: RiskCertificate, path: str | Path) -> None:
     """Write the file of kind ``risk``, and the points of large plans beside it before that.
 
     Raises
     ------
     InputError
-        If a file cannot be written.
+        If a file cannot be written, or is the certificate's own model or data file.
     """
-    target = json.check_writable(path)
+    sources = [source.file for source in (certificate.network.source, certificate.data.source) if source is not None]
+    target = json.check_writable(path, inputs=sources)
+    names = {k: f"{target.stem}.plan-{k}.npz" for k, point in enumerate(certificate.curve) if json.is_large(point.plan)}
+    for name in names.values():
+        json.check_writable(target.with_name(name), inputs=[*sources, target])
     curve = []
     for k, point in enumerate(certificate.curve):
-        name = None
-        if json.is_large(point.plan):
-            name = f"{target.stem}.plan-{k}.npz"
-            json.write_points(point.plan.points, target.with_name(name))
+        points = names.get(k)
+        if points is not None:
+            json.write_points(point.plan.points, target.with_name(points))
         curve.append(
             records.CurveRecord(
                 radius=point.radius,
                 worst_case_risk=json.bracket_record(point.risk),
                 multiplier=None if point.multiplier is None else json.real(point.multiplier),
-                plan=json.plan_record(point.plan, name),
+                plan=json.plan_record(point.plan, points),
             )
         )
-    json.write(_risk_document(certificate, curve, options), target)
+    json.write(_risk_document(certificate, curve), target)
 
 
-def _risk_document(
-    certificate: RiskCertificate, curve: list[records.CurveRecord], options: dict[str, Any]
-) -> records.RiskDocument:
+def _risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord]) -> records.RiskDocument:
     """The file of kind ``risk``, with its curve given."""
     return records.RiskDocument(
         model=json.model_record(certificate.network),
         domain=json.domain_record(certificate.domain),
-        options=options,
+        options=options_record(certificate.ball.norm, certificate.options),
         versions=json.versions(),
         seconds=certificate.seconds,
         interrupted=certificate.interrupted,

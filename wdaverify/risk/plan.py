@@ -1,12 +1,13 @@
 """The distribution that attains the lower end of the worst-case zero-one risk.
 
-Every sample keeps one atom, except that at most one sample is split in two (theory, section 1, Corollary): at most
-N + 1 atoms.
+Every sample keeps one atom, except that at most one sample is split in two (docs/theory.md, Zero-one loss): at
+most N + 1 atoms.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -44,21 +45,19 @@ def worst_case_plan(
     """
     atoms: list[Atom] = []
     for i, (weight, mass, found) in enumerate(zip(data.fractions, moved, distances, strict=True)):
-        atoms.extend(_atoms_of(i, int(data.y[i]), data.x[i], (weight, mass, found.point), ball))
+        start = Atom(source=i, label=int(data.y[i]), mass=0.0, cost=0.0, point=data.x[i])
+        atoms.extend(_atoms_of(start, found.point, weight=weight, mass=mass, ball=ball))
     return TransportPlan(tuple(atoms), ball.order)
 
 
-def _atoms_of(
-    source: int, label: int, start: Vector, move: tuple[Fraction, Fraction, Vector | None], ball: WassersteinBall
-) -> Iterator[Atom]:
-    """One atom, or two if only a part of the mass moves."""
-    weight, mass, point = move
+def _atoms_of(start: Atom, point: Vector | None, *, weight: Fraction, mass: Fraction, ball: WassersteinBall) -> Iterator[Atom]:
+    """One atom, or two if only a part of the mass moves away from the start."""
     shipped = round_down(mass)
     if shipped > 0 and point is not None:
-        yield Atom(source=source, label=label, mass=shipped, cost=_cost(start, point, ball), point=point)
+        yield replace(start, mass=shipped, cost=_cost(start.point, point, ball), point=point)
     rest = float(weight - Fraction(shipped)) if mass < weight or shipped == 0 else 0.0
     if rest > 0 or shipped == 0:
-        yield Atom(source=source, label=label, mass=rest, cost=0.0, point=start)
+        yield replace(start, mass=rest)
 
 
 def _cost(start: Vector, point: Vector, ball: WassersteinBall) -> float:

@@ -83,6 +83,15 @@ def polish(
         if moved is None or (best is not None and moved.distance >= best.distance):
             break
         best, current = moved, moved.point
+    return best if best is None else _rounded(network, question, box, best)
+
+
+def _rounded(network: Network, question: NearestQuestion, box: Box, best: VerifiedPoint) -> VerifiedPoint:
+    """A nearby point of few decimals if it is at least as near: where the truth is a round number, this finds it."""
+    for decimals in (9, 12):
+        candidate = box.clip(np.round(best.point, decimals))
+        if distance_up(question.center, candidate, question.norm) < best.distance and _crosses(network, question, candidate):
+            return _verified(question, candidate)
     return best
 
 

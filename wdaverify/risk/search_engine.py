@@ -53,29 +53,25 @@ _FIRST_BUDGET = 64
 """Nodes of a class in the first round; each round has four times as many."""
 
 
-def close_by_search(closer: Closer, search: SampleSearch, deadline: Deadline) -> None:
-    """Raise the lower end of a sample rung by rung, until the ball of the incumbent is closed or a nearer one is found.
+def close_by_search(closer: Closer, search: SampleSearch, radius: float, deadline: Deadline) -> None:
+    """Raise the lower end of a sample towards `radius`, until that ball is closed or a nearer error is found.
 
     The l2 ball is no polyhedron, and its samples go to the MILP engine.
     """
     if closer.norm is Norm.L2:
-        close_by_milp(closer, search, deadline)
+        close_by_milp(closer, search, radius, deadline)
         return
-    start = search.reach
-    for part, budget in _RUNGS:
-        radius = part * start
+    for part, budget in _RUNGS if radius == search.reach < math.inf else ((1.0, 2**60),):
         if deadline.passed:
             return
-        if radius > search.safe or math.isinf(radius):
-            verdict = _search_ball(closer, search, radius, budget, deadline)
+        if part * radius > search.safe:
+            verdict = _search_ball(closer, search, part * radius, budget, deadline)
             if verdict is Verdict.FOUND:
                 return
             if verdict is Verdict.CLOSED:
-                search.safe = max(search.safe, radius)
-        if search.safe >= _FULL * start:
-            break
-    if not deadline.passed:
-        search.settled.update(closer.targets(search.label))
+                search.safe = part * radius
+        if search.safe >= _FULL * radius:
+            return
 
 
 def _search_ball(closer: Closer, search: SampleSearch, radius: float, budget: int, deadline: Deadline) -> Verdict:

@@ -1,4 +1,4 @@
-r"""The worst-case zero-one risk (theory, section 2, Theorem 3).
+r"""The worst-case zero-one risk (docs/theory.md, Zero-one loss).
 
 With ``d_i`` the distance of sample i to the nearest point that its label does not strictly win,
 
@@ -64,9 +64,10 @@ class ZeroOneRisk:
     moved
         The mass that the plan behind the lower end moves, per sample.
     multiplier
-        ``d R / d(radius^p)`` to the right, the dual multiplier of Theorem 1 (for order 1 the price of one more unit of
-        radius): ``1/d^p`` of the marginal sample behind the lower end, 0 if the budget pays for every sample that can
-        be moved; ``None`` for order inf, where the risk is a step function. Reported, not used: correct to 1e-15.
+        ``d R / d(radius^p)`` to the right, the dual multiplier (docs/theory.md, Duality; for order 1 the price of one more
+        unit of radius): ``1/d^p`` of the marginal sample behind the lower end, 0 if the budget pays for every sample
+        that can be moved; ``None`` for order inf, where the risk is a step function. Reported, not used: correct to
+        1e-15.
     """
 
     lower: Fraction
