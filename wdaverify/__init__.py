@@ -63,30 +63,7 @@ _HOMES = {
     "load": "ir.load",
 }
 
-__all__ = [
-    "AdversarialDistance",
-    "AuditError",
-    "Box",
-    "Bracket",
-    "DataError",
-    "Dataset",
-    "DistanceOptions",
-    "DomainError",
-    "InputError",
-    "ModelError",
-    "Network",
-    "Norm",
-    "RiskCertificate",
-    "SolverError",
-    "TransportPlan",
-    "UnsupportedOpError",
-    "WassersteinBall",
-    "WdaverifyError",
-    "certify",
-    "distance",
-    "from_torch",
-    "load",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._errors import DataError
+from wdaverify._numbers import parse_number
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
@@ -20,8 +21,8 @@ def parse_csv(content: bytes) -> tuple[Matrix, Vector]:
     Parameters
     ----------
     content
-        The file's bytes. The last column is the label. The first line is a header if its last cell is no number or if
-        none of its cells is one; empty lines are skipped.
+        The file's bytes. The last column is the label. The first line is a header if none of its cells is a number;
+        empty lines are skipped.
 
     Returns
     -------
@@ -64,14 +65,14 @@ def parse_csv(content: bytes) -> tuple[Matrix, Vector]:
 
 
 def _is_header(line: list[str]) -> bool:
-    """Whether the first line names columns: its last cell is no number, or none of its cells is one."""
-    return _number(line[-1]) is None or all(_number(cell) is None for cell in line)
+    """Whether the first line names columns; a line with a single number in it is data, perhaps damaged."""
+    return all(_number(cell) is None for cell in line)
 
 
 def _number(cell: str) -> float | None:
     """The number that a cell holds."""
     try:
-        return float(cell)
+        return parse_number(cell)
     except ValueError:
         return None
 

@@ -51,7 +51,7 @@ def read_arrays(path: Path, *, required: Sequence[str] = (), optional: Sequence[
     Raises
     ------
     DataError
-        If the file is missing or no zip, a required array is missing, an array holds objects (a pickle) or is not
+        If the file is missing or no zip, a required array is missing or there twice, holds objects (a pickle) or is not
         numeric, a header lies about its size, or the arrays are too large.
     """
     try:
@@ -71,7 +71,13 @@ def _wanted_members(
     archive: zipfile.ZipFile, path: Path, required: Sequence[str], optional: Sequence[str]
 ) -> dict[str, zipfile.ZipInfo]:
     """The zip members of the wanted arrays, after a check of their declared sizes."""
-    present = {info.filename.removesuffix(".npy"): info for info in archive.infolist() if info.filename.endswith(".npy")}
+    present: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name in present and name in (*required, *optional):
+            raise DataError(f"{path}: array '{name}' is there twice; which one counts is not defined")
+        if name != info.filename:
+            present[name] = info
     for name in required:
         if name not in present:
             raise DataError(f"{path}: no array '{name}'; found {', '.join(sorted(present)[:20]) or 'no arrays'}")

@@ -143,7 +143,7 @@ class Dataset:
         DataError
             If the network has fewer than two outputs, reads another number of coordinates, or lacks a label.
         DomainError
-            If a sample lies outside the box (theory, section 0: otherwise small balls are empty).
+            If a sample lies outside the box (otherwise small balls around it are empty).
         """
         if network.outputs < 2:
             raise DataError(f"the network has {network.outputs} output; a label needs at least two to be compared")
@@ -159,7 +159,7 @@ class Dataset:
         if len(outside):
             i, k = map(int, outside[0])
             raise DomainError(
-                f"sample {i} lies outside the domain: x[{i}, {k}] = {self.x[i, k]!r} is not in "
+                f"sample {i} lies outside the domain: x[{i}, {k}] = {float(self.x[i, k])!r} is not in "
                 f"[{sized.lower[k]:g}, {sized.upper[k]:g}]; give a larger --domain or scale the data"
             )
         return self

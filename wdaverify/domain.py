@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._errors import DomainError
+from wdaverify._numbers import parse_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -114,7 +115,7 @@ def parse_domain(text: str) -> Box:
         return _load_box(Path(text))
     parts = text.split(",")
     try:
-        lower, upper = (float(part) for part in parts)
+        lower, upper = (parse_number(part) for part in parts)
     except ValueError:
         raise DomainError(f"--domain '{text}': give LO,HI, Rn, or a file.npz with arrays lower and upper") from None
     return Box(lower, upper)

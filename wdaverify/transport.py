@@ -1,6 +1,6 @@
 """Wasserstein balls, transport plans, and distances with directed rounding.
 
-The order-p Wasserstein distance of theory section 0 has ground cost ``||x - x'||^p`` between points of one label and
+The order-p Wasserstein distance (docs/theory.md, Setting) has ground cost ``||x - x'||^p`` between points of one label and
 infinite cost between labels: labels never move. A plan lists where the mass of each nominal sample goes.
 """
 
@@ -171,12 +171,6 @@ def distance_up(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: 
     return sqrt_up(exact) if norm is Norm.L2 else round_up(exact)
 
 
-def distance_down(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: Norm) -> float:
-    """The largest float64 that is at most the distance (l2: at most one ulp below that)."""
-    exact = exact_distance(a, b, norm)
-    return sqrt_down(exact) if norm is Norm.L2 else round_down(exact)
-
-
 def round_up(value: Fraction) -> float:
     """The smallest float64 that is at least `value`; ``inf`` beyond the range.
 
@@ -192,7 +186,8 @@ def round_up(value: Fraction) -> float:
 
 def round_down(value: Fraction) -> float:
     """The largest float64 that is at most `value`; ``-inf`` beyond the range."""
-    return -round_up(-value)
+    # Adding 0 turns the -0.0 of an exact zero into 0.0.
+    return -round_up(-value) + 0.0
 
 
 def sqrt_up(value: Fraction) -> float:
@@ -200,12 +195,4 @@ def sqrt_up(value: Fraction) -> float:
     root = math.sqrt(round_up(value))
     while math.isfinite(root) and Fraction(root) ** 2 < value:
         root = math.nextafter(root, math.inf)
-    return root
-
-
-def sqrt_down(value: Fraction) -> float:
-    """A float64 at most the square root of `value`, checked by squaring exactly."""
-    root = math.sqrt(round_down(value))
-    while root > 0 and Fraction(root) ** 2 > value:
-        root = math.nextafter(root, 0.0)
     return root

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
 from wdaverify._errors import InputError
+from wdaverify._numbers import parse_number
 from wdaverify._tolerances import DEFAULT_GAP
 from wdaverify.bracket import Bracket
 from wdaverify.cli import options as opt
 from wdaverify.report import json, records, text
-
-if TYPE_CHECKING:
-    from wdaverify.cli.options import Search
-    from wdaverify.ir.network import Network
+from wdaverify.transport import WassersteinBall
 
 DEFAULT_RADIUS = "0.05"
 
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="FILE", help=".npz with x, y and perhaps weights, or .csv with the label last."),
-]
 Order = Annotated[str, typer.Option("--order", metavar="P", help="Order of the Wasserstein distance: a number >= 1, or inf.")]
 Radius = Annotated[str, typer.Option("--radius", metavar="R[,R...]", help="Radii; several give the whole curve from one run.")]
 Loss = Annotated[str, typer.Option("--loss", metavar="zero-one", help="The loss (the only one so far).")]
@@ -32,7 +26,7 @@ Gap = Annotated[float, typer.Option("--gap", metavar="G", help="Relative width b
 
 def certify(
     model: opt.Model,
-    data: Data = None,
+    data: opt.OptionalData = None,
     samples: opt.Samples = None,
     order: Order = "1",
     radius: Radius = DEFAULT_RADIUS,
@@ -60,69 +54,81 @@ def certify(
         workers=workers,
         seed=seed,
         device=device,
+        gap=gap,
         engine=engine,
         solver=solver,
     )
-    target = opt.read_output(output)
-    if data is None:
-        return _constants(opt.read_network(model, quiet=quiet), search, target)
-    question = {"radii": opt.read_numbers(radius, "--radius"), "order": _order(order), "loss": loss, "gap": gap}
-    return _risk(model, (data, samples), search, question, (target, quiet))
+    threat = _threat(radius, order, loss, search)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
+    return _constants(files, search) if data is None else _risk(files, search, threat)
 
 
-def _order(value: str) -> float:
-    """The value of ``--order``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Threat:
+    """A ball, the radii of its curve, and the loss."""
+
+    ball: WassersteinBall
+    radii: tuple[float, ...]
+    loss: str
+
+
+def _threat(radius: str, order: str, loss: str, search: opt.Search) -> _Threat:
+    """The question, checked before anything is loaded."""
+    from wdaverify.risk.certify import check_loss
+
+    with opt.about("--loss"):
+        check_loss(loss)
     try:
-        return float(value)
+        power = parse_number(order)
     except ValueError:
-        raise InputError(f"--order '{value}': give a number >= 1, or inf") from None
+        raise InputError(f"--order '{order}': give a number >= 1, or inf") from None
+    with opt.about("--order"):
+        WassersteinBall(radius=0.0, order=power)
+    radii = opt.read_numbers(radius, "--radius")
+    with opt.about("--radius"):
+        balls = [WassersteinBall(radius=r, order=power, norm=search.norm) for r in radii]
+    return _Threat(ball=balls[0], radii=radii, loss=loss)
 
 
-def _risk(
-    model: Path, data: tuple[Path, int | None], search: Search, question: dict[str, Any], writing: tuple[Path | None, bool]
-) -> int:
+def _risk(files: opt.Files, search: opt.Search, threat: _Threat) -> int:
     """The worst-case risk."""
     from wdaverify.risk.certify import certify as certify_risk
-    from wdaverify.transport import WassersteinBall
 
-    radii = question.pop("radii")
-    # All radii are checked before anything is loaded.
-    balls = [WassersteinBall(radius=r, order=question["order"], norm=search.norm) for r in radii]
-    question.pop("order")
-    target, quiet = writing
-    network = opt.read_network(model, quiet=quiet)
-    samples = opt.read_data(*data, network, search.domain)
-    with text.progress_bar(samples.count, quiet=quiet) as progress:
+    network = files.network(search.domain)
+    samples = files.samples_for(network, search.domain)
+    with text.shown_warnings(quiet=files.quiet), text.progress_bar(samples.count, quiet=files.quiet) as progress:
         certificate = certify_risk(
             network,
             samples,
-            balls[0],
-            radii=radii,
+            threat.ball,
+            loss=threat.loss,
+            radii=threat.radii,
             domain=search.domain,
-            options=search.distance_options(),
+            options=search.options,
             progress=progress,
-            **question,
         )
-    if target is not None:
-        certificate.save(target)
+    if files.output is not None:
+        certificate.save(files.output)
     for row in text.certificate_lines(certificate):
         text.line(row)
     return 130 if certificate.interrupted else 0
 
 
-def _constants(network: Network, search: Search, target: Path | None) -> int:
+def _constants(files: opt.Files, search: opt.Search) -> int:
     """The graph and the product-of-norms bounds."""
     from wdaverify.bounds.operator_norms import lipschitz_bound
     from wdaverify.cli.inspect import unstable_line
+    from wdaverify.risk.document import options_record
 
     started = time.monotonic()
+    network = files.network(search.domain)
     names = ["logit:0"] if network.outputs == 1 else [f"label:{y}" for y in range(network.outputs)]
     values = {name: lipschitz_bound(network, name, norm=search.norm) for name in names}
     text.line(f"model: {network}")
     text.line(unstable_line(network, search.domain))
     text.line(f"Lipschitz constants ({search.norm}): upper bounds by products of operator norms, valid on all of R^n")
     text.table(["functional", "constant at most"], [[name, f"{value:.9g}"] for name, value in values.items()])
-    if target is not None:
+    if files.output is not None:
         constants = [
             records.ConstantRecord(
                 functional=name, norm=str(search.norm), value=json.bracket_record(Bracket(lower=0.0, upper=value))
@@ -132,10 +138,10 @@ def _constants(network: Network, search: Search, target: Path | None) -> int:
         document = records.LipschitzDocument(
             model=json.model_record(network),
             domain=json.domain_record(search.domain),
-            options={**search.as_json(), "method": "product of operator norms"},
+            options={**options_record(search.norm, search.options), "method": "product of operator norms"},
             versions=json.versions(),
             seconds=time.monotonic() - started,
             constants=constants,
         )
-        json.write(document, target)
+        json.write(document, files.output)
     return 0

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Annotated
 
 import msgspec
-import typer
 
 from wdaverify.cli import options as opt
 from wdaverify.report import json, text
 
-Data = Annotated[
-    Path,
-    typer.Option(
-        "--data", metavar="FILE", help=".npz with x, y and perhaps weights, or .csv with the label last.", show_default=False
-    ),
-]
-
 
 def distance(
     model: opt.Model,
-    data: Data,
+    data: opt.Data,
     samples: opt.Samples = None,
     norm: opt.NormOption = "linf",
     domain: opt.DomainOption = "0,1",
@@ -46,36 +36,35 @@ def distance(
         engine=engine,
         solver=solver,
     )
-    return _distance(model, (data, samples), search, opt.read_output(output), quiet=quiet)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
+    return _distance(files, search)
 
 
-def _distance(model: Path, data: tuple[Path, int | None], search: opt.Search, target: Path | None, *, quiet: bool) -> int:
+def _distance(files: opt.Files, search: opt.Search) -> int:
     """Search, save, print."""
     from wdaverify.risk.adversarial import Interrupted
     from wdaverify.risk.distance import distances
-    from wdaverify.risk.document import distance_document
+    from wdaverify.risk.document import distance_document, options_record
 
     started = time.monotonic()
-    network = opt.read_network(model, quiet=quiet)
-    samples = opt.read_data(*data, network, search.domain)
+    network = files.network(search.domain)
+    samples = files.samples_for(network, search.domain)
     interrupted = False
-    with text.progress_bar(samples.count, quiet=quiet) as progress:
+    with text.shown_warnings(quiet=files.quiet), text.progress_bar(samples.count, quiet=files.quiet) as progress:
         try:
-            found = distances(
-                network, samples, norm=search.norm, domain=search.domain, options=search.distance_options(), progress=progress
-            )
+            found = distances(network, samples, norm=search.norm, domain=search.domain, options=search.options, progress=progress)
         except Interrupted as stop:
             found, interrupted = stop.distances, True
-    if target is not None:
+    if files.output is not None:
         document = distance_document(
             network,
             samples,
             found,
             domain=search.domain,
-            options=search.as_json(),
+            options=options_record(search.norm, search.options),
             seconds=time.monotonic() - started,
         )
-        json.write(msgspec.structs.replace(document, interrupted=interrupted), target)
+        json.write(msgspec.structs.replace(document, interrupted=interrupted), files.output)
     for record in found:
         text.line(str(record))
     text.line(text.distance_summary(found))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def inspect(model: opt.Model, domain: opt.DomainOption = "0,1", output: opt.Output = None, quiet: opt.Quiet = False) -> int:
     """Show the imported graph: layers, shapes, ReLUs, and the ReLUs that are unstable over the domain."""
     started = time.monotonic()
-    box, target = opt.read_domain(domain), opt.read_output(output)
-    network = opt.read_network(model, quiet=quiet)
+    box, files = opt.read_domain(domain), opt.files(model, domain=domain, output=output, quiet=quiet)
+    network = files.network(box)
     unstable = unstable_relus(network, box)
     layers = [
         records.LayerRecord(
@@ -29,7 +29,7 @@ def inspect(model: opt.Model, domain: opt.DomainOption = "0,1", output: opt.Outp
         )
         for name in network.order
     ]
-    if target is not None:
+    if files.output is not None:
         document = records.InspectDocument(
             model=json.model_record(network),
             domain=json.domain_record(box),
@@ -40,7 +40,7 @@ def inspect(model: opt.Model, domain: opt.DomainOption = "0,1", output: opt.Outp
             notes=list(network.notes),
             layers=layers,
         )
-        json.write(document, target)
+        json.write(document, files.output)
     _show(network, box, layers, unstable)
     return 0
 

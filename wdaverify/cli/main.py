@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 
 import wdaverify
-from wdaverify._errors import AuditError, InputError, SolverError
+from wdaverify._errors import InputError, WdaverifyError
 from wdaverify.cli.certify import certify
 from wdaverify.cli.distance import distance
 from wdaverify.cli.inspect import inspect
@@ -63,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     status = _run(arguments or ["--help"])
-    text.flush()
+    try:
+        text.flush()
+    except WdaverifyError as error:
+        return _fail(str(error), UNCONFIRMED)
     return status
 
 
@@ -76,7 +79,15 @@ def _run(arguments: list[str]) -> int:
         return _fail(str(error), BAD_INPUT)
     except _CommandLineError as error:
         return _fail(error.format_message(), BAD_INPUT)
-    except (AuditError, SolverError) as error:
+    except WdaverifyError as error:
+        return _fail(str(error), UNCONFIRMED)
+    except SystemExit:
+        # The only way in which the command-line library leaves here: the reader of a help text has gone.
+        text.abandon_output()
+        return ANSWERED
+    except OSError as error:
+        # A help text that the full disk does not take, a file system that fails: nothing that a traceback explains.
+        text.abandon_output()
         return _fail(str(error), UNCONFIRMED)
     except MemoryError:
         return _fail("not enough memory", UNCONFIRMED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
+from wdaverify._numbers import parse_number
 from wdaverify.domain import Box, parse_domain
 from wdaverify.report.json import check_writable
 from wdaverify.transport import parse_norm
@@ -24,6 +23,12 @@ if TYPE_CHECKING:
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import DistanceOptions
 
+_DATA = typer.Option(
+    "--data", metavar="FILE", help=".npz with x, y and perhaps weights, or .csv with the label last.", show_default=False
+)
+
+Data = Annotated[Path, _DATA]
+OptionalData = Annotated[Path | None, _DATA]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The network, an ONNX file.", show_default=False)]
 DomainOption = Annotated[
     str, typer.Option("--domain", metavar="LO,HI|FILE.npz|Rn", help="The inputs that exist: a box, or all of R^n.")
@@ -52,38 +57,14 @@ Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Onl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """The checked values of the options that control a search over samples."""
+    """The checked values of the options that control a search over samples; the clock runs since they were read."""
 
     norm: Norm
     domain: Box
-    time_limit: float | None
-    deadline: Deadline
-    workers: int
-    seed: int
-    device: str
-    engine: str
-    solver: str
-
-    def distance_options(self) -> DistanceOptions:
-        """The options as the library takes them; the clock runs since the command line was read."""
-        from wdaverify.risk.adversarial import DistanceOptions
-
-        return DistanceOptions(
-            engine=self.engine,
-            solver=self.solver,
-            deadline=self.deadline,
-            workers=self.workers,
-            seed=self.seed,
-            device=self.device,
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """The options as the JSON file records them."""
-        names = ("time_limit", "workers", "seed", "device", "engine", "solver")
-        return {"norm": str(self.norm), **{name: getattr(self, name) for name in names}}
+    options: DistanceOptions
 
 
-def search_options(**values: Any) -> Search:
+def search_options(*, norm: str, domain: str, engine: str | None, solver: str, **values: Any) -> Search:
     """Check the values of the search options.
 
     Raises
@@ -91,33 +72,87 @@ def search_options(**values: Any) -> Search:
     InputError
         If a value is out of its range; the message names the option.
     """
+    from wdaverify.risk.adversarial import DistanceOptions
     from wdaverify.risk.engines import engine_for
 
-    limit = values["time_limit"]
-    if limit is not None and not (math.isfinite(limit) and limit > 0):
-        raise InputError(f"--time-limit {limit}: give a positive number of seconds")
-    if values["workers"] < 1:
-        raise InputError(f"--workers {values['workers']}: give at least 1")
-    if values["seed"] < 0:
-        raise InputError(f"--seed {values['seed']}: give a number from 0")
-    if values["device"] not in {"auto", "cpu", "cuda"}:
-        raise InputError(f"--device {values['device']}: give auto, cpu or cuda")
+    for name, value in values.items():
+        # One by one, so that the message can name the option.
+        with about(f"--{name.replace('_', '-')}"):
+            DistanceOptions(**{name: value})
     with about("--engine, --solver"):
-        values["engine"] = engine_for(values["engine"], values["solver"])
+        engine = engine_for(engine, solver)
     with about("--norm"):
-        norm = parse_norm(values.pop("norm"))
-    return Search(norm=norm, domain=read_domain(values.pop("domain")), deadline=Deadline.after(limit), **values)
+        ground = parse_norm(norm)
+    options = DistanceOptions(engine=engine, solver=solver, **values).started()
+    return Search(norm=ground, domain=read_domain(domain), options=options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What a command reads and writes."""
+
+    model: Path
+    data: Path | None = None
+    samples: int | None = None
+    output: Path | None = None
+    quiet: bool = False
+
+    def network(self, domain: Box) -> Network:
+        """Import the model; what the importer changed is printed as a warning."""
+        from wdaverify.ir.load import load
+        from wdaverify.report import text
+
+        with about(str(self.model)):
+            try:
+                network = load(self.model)
+            except OSError as error:
+                raise InputError(f"cannot be read: {error.strerror or error}") from None
+        with about("--domain"):
+            domain.sized(network.inputs)
+        if not self.quiet:
+            for note in network.notes:
+                text.warning(f"{self.model}: {note}")
+        return network
+
+    def samples_for(self, network: Network, domain: Box) -> Dataset:
+        """Read the data and check that it fits the network and the domain."""
+        from wdaverify.dataset import Dataset
+
+        if self.data is None:
+            raise InputError("--data is missing")
+        with about(str(self.data)):
+            data = Dataset.load(self.data)
+            if self.samples is not None:
+                data = data.first(self.samples)
+            return data.checked_against(network, domain)
+
+
+def files(
+    model: Path,
+    *,
+    domain: str,
+    output: Path | None,
+    quiet: bool,
+    data: Path | None = None,
+    samples: int | None = None,
+) -> Files:
+    """The files of a command, after a check that the output can be written: before any work, not after it.
+
+    Raises
+    ------
+    InputError
+        If it cannot, or is one of the files that the command reads.
+    """
+    if output is not None:
+        box = [domain] if domain.endswith(".npz") else []
+        check_writable(output, inputs=[model, *box, *([] if data is None else [data])])
+    return Files(model=model, data=data, samples=samples, output=output, quiet=quiet)
 
 
 def read_domain(text: str) -> Box:
     """The value of ``--domain``."""
     with about("--domain"):
         return parse_domain(text)
-
-
-def read_output(path: Path | None) -> Path | None:
-    """The value of ``--output``, after a check that the file can be written: before any work, not after it."""
-    return None if path is None else check_writable(path)
 
 
 def read_numbers(text: str, option: str) -> tuple[float, ...]:
@@ -129,33 +164,9 @@ def read_numbers(text: str, option: str) -> tuple[float, ...]:
         If a part is not a number; the message names the option.
     """
     try:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(parse_number(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"{option} '{text}': give numbers separated by commas") from None
-
-
-def read_network(path: Path, *, quiet: bool) -> Network:
-    """Import the model; what the importer changed is printed as a warning."""
-    from wdaverify.ir.load import load
-    from wdaverify.report import text
-
-    with about(str(path)):
-        network = load(path)
-    if not quiet:
-        for note in network.notes:
-            text.warning(f"{path}: {note}")
-    return network
-
-
-def read_data(path: Path, samples: int | None, network: Network, domain: Box) -> Dataset:
-    """Read the data and check that it fits the network and the domain."""
-    from wdaverify.dataset import Dataset
-
-    with about(str(path)):
-        data = Dataset.load(path)
-        if samples is not None:
-            data = data.first(samples)
-        return data.checked_against(network, domain)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ import importlib.metadata
 import math
 import os
 import platform
+import secrets
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +54,8 @@ def real(value: float) -> Real:
     number = float(value)
     if math.isnan(number):
         raise ValueError("NaN is not a result")
-    return number if math.isfinite(number) else ("inf" if number > 0 else "-inf")
+    # Adding 0 turns -0.0 into 0.0.
+    return number + 0.0 if math.isfinite(number) else ("inf" if number > 0 else "-inf")
 
 
 def reals(values: Iterable[float] | None) -> list[Real] | None:
@@ -62,7 +65,7 @@ def reals(values: Iterable[float] | None) -> list[Real] | None:
 
 def coordinates(point: Iterable[float] | None) -> list[float] | None:
     """A point as a list of floats; ``None`` stays ``None``."""
-    return None if point is None else [float(v) for v in point]
+    return None if point is None else [float(v) + 0.0 for v in point]
 
 
 def bracket_record(bracket: Bracket) -> BracketRecord:
@@ -76,12 +79,17 @@ def model_record(network: Network) -> ModelRecord:
     """The JSON form of the model's identity."""
     source = network.source
     return ModelRecord(
-        file=None if source is None else source.file,
+        file=None if source is None else file_name(source.file),
         sha256=None if source is None else source.sha256,
         inputs=network.inputs,
         outputs=network.outputs,
         relus=network.relus,
     )
+
+
+def file_name(name: str) -> str:
+    """A file name as JSON can hold it: bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def domain_record(domain: Box) -> dict[str, Any] | str:
@@ -129,23 +137,54 @@ def encode(document: Document) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
-def check_writable(path: str | Path) -> Path:
+def check_writable(path: str | Path, *, inputs: Iterable[str | Path] = ()) -> Path:
     """The path, after a check that a file can be written there; called before hours of work, it writes nothing lasting.
+
+    Parameters
+    ----------
+    path
+        Of the file; a link stays a link, what it points to is written.
+    inputs
+        Files that must not be overwritten, by whatever name.
 
     Raises
     ------
     InputError
-        If the folder does not exist or cannot be written, or the path is a folder.
+        If the folder does not exist or cannot be written, the path is there but no regular file, or it is an input.
     """
     target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder; give the name of a file")
     try:
-        with tempfile.TemporaryFile(dir=target.parent):
+        mode = target.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{target}: is a folder; give the name of a file")
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{target}: is no regular file (a device or a pipe), which is never replaced")
+        for name in inputs:
+            if _is_same(target, Path(name)):
+                raise InputError(f"{target}: is an input of this command ({name}), which is not overwritten")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"{target}: cannot write there: {error.strerror or error}") from None
+    try:
+        with tempfile.TemporaryFile(dir=_real_path(target).parent):
             pass
     except OSError as error:
         raise InputError(f"{target}: cannot write there: {error.strerror or error}") from None
     return target
+
+
+def _is_same(target: Path, other: Path) -> bool:
+    """Whether two names are one file; a name that leads nowhere is not the target."""
+    try:
+        return target.samefile(other)
+    except OSError:
+        return False
+
+
+def _real_path(path: Path) -> Path:
+    """The file behind all links, there or not (`Path.resolve` fails on loops in a way of its own)."""
+    return Path(os.path.realpath(path))
 
 
 def write(document: Document, path: str | Path) -> None:
@@ -168,23 +207,16 @@ def write_points(points: Matrix, path: str | Path) -> None:
 def _write_whole(target: Path, write_to: Callable[[BinaryIO], object]) -> None:
     """Write to a temporary file in the same folder and move it into place: readers see the old file or the new one."""
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        temporary = Path(name)
+        file = _real_path(target)
+        temporary = file.with_name(f".wdaverify-{secrets.token_hex(8)}")
+        # A result file is an ordinary file, with the access that the user's mask gives (`tempfile` gives less).
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             with os.fdopen(handle, "wb") as stream:
                 write_to(stream)
-            # mkstemp gives access to the owner only; a result file is an ordinary file.
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
+            temporary.replace(file)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

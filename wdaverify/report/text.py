@@ -7,12 +7,15 @@ import io
 import math
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from wdaverify._errors import WdaverifyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,31 +28,67 @@ PIPED_WIDTH = 160
 """Columns assumed where the output is no terminal: lines must not break by the width of somebody's window."""
 
 
-def line(text: str, stream: TextIO | None = None) -> None:
-    """Print one line as it is, to standard output unless told otherwise; a reader that has gone is no error."""
-    target = stream or sys.stdout
-    try:
-        print(text, file=target)
-    except BrokenPipeError:
-        _abandon(target)
+def line(text: str) -> None:
+    """Print one line to standard output; a reader that has gone is no error, characters it cannot hold are escaped.
+
+    Raises
+    ------
+    WdaverifyError
+        If the output cannot be written for another reason (a full disk).
+    """
+    _print(text, sys.stdout)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    """Print to a stream, which is ``None`` where whoever started the command has closed it."""
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
+    with _readers_may_leave(stream):
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
 def flush() -> None:
-    """Flush standard output; a reader that has gone (``| head``) is no error."""
+    """Flush standard output; a reader that has gone (``| head``) is no error.
+
+    Raises
+    ------
+    WdaverifyError
+        As `line`.
+    """
+    if sys.stdout is not None:
+        with _readers_may_leave(sys.stdout):
+            sys.stdout.flush()
+
+
+def abandon_output() -> None:
+    """Take note that nobody reads standard output any more."""
+    if sys.__stdout__ is not None:
+        _abandon(sys.__stdout__)
+
+
+@contextlib.contextmanager
+def _readers_may_leave(stream: TextIO) -> Iterator[None]:
+    """Go on without a reader; report any other failure to write."""
     try:
-        sys.stdout.flush()
+        yield
     except BrokenPipeError:
-        _abandon(sys.stdout)
+        _abandon(stream)
+    except OSError as failure:
+        _abandon(stream)
+        raise WdaverifyError(f"the output cannot be written: {failure.strerror or failure}") from None
 
 
 def _abandon(stream: TextIO) -> None:
     """Send what is still to come nowhere, so that the interpreter does not complain when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to standard output; columns of numbers are aligned to the right."""
-    terminal = sys.stdout.isatty()
+    terminal = sys.stdout is not None and sys.stdout.isatty()
     grid = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold" if terminal else "")
     for k, header in enumerate(headers):
         numeric = all(_is_number(row[k]) for row in rows)
@@ -74,12 +113,25 @@ def _is_number(cell: str) -> bool:
 
 def warning(text: str) -> None:
     """Print one line of warning to standard error."""
-    line(f"wdaverify: warning: {one_line(text)}", sys.stderr)
+    _print(f"wdaverify: warning: {one_line(text)}", sys.stderr)
 
 
 def error(text: str) -> None:
     """Print one line of error to standard error."""
-    line(f"wdaverify: error: {one_line(text)}", sys.stderr)
+    _print(f"wdaverify: error: {one_line(text)}", sys.stderr)
+
+
+@contextlib.contextmanager
+def shown_warnings(*, quiet: bool) -> Iterator[None]:
+    """Print warnings of the block as one line each; nothing if `quiet`."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            yield
+        finally:
+            if not quiet:
+                for entry in caught:
+                    warning(str(entry.message))
 
 
 def one_line(text: str) -> str:
@@ -121,7 +173,7 @@ def certificate_lines(certificate: RiskCertificate) -> list[str]:
 @contextlib.contextmanager
 def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[AdversarialDistance], None]]:
     """A bar on standard error that counts finished samples; nothing if `quiet` or if that is no terminal."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
     columns = (TextColumn("distances"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
