@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from tests.bounds_networks import NETWORKS
-from tests.networks import random_mlp, random_residual
+from tests.networks import mlp, random_mlp, random_residual
 from tests.oracles import brute_force_distances
 from tests.strategies import small_networks
 from wdaverify._deadline import Deadline
@@ -22,10 +23,13 @@ from wdaverify.domain import Box, Regions
 from wdaverify.encode.graph import Ranges
 from wdaverify.encode.split_triangle import NO_COLUMN, encode_split_triangle
 from wdaverify.ir.evaluate import forward, trace
+from wdaverify.ir.network import Network, Node
+from wdaverify.ir.ops import Affine, Input, Relu
 from wdaverify.program.backend import get_backend
 from wdaverify.program.builder import ProgramBuilder
 from wdaverify.program.program import Sense
 from wdaverify.program.result import SolveResult, Status
+from wdaverify.risk.distance import distance
 from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tree import Verdict, search_depth
 
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wdaverify.encode.split_triangle import SplitTriangle
-    from wdaverify.ir.network import Network
     from wdaverify.program.backend import Session
     from wdaverify.program.program import Program
 
@@ -98,7 +101,7 @@ def test_all_phases_fixed_is_the_network(kind: str) -> None:
 
 
 def verdict(network: Network, x: np.ndarray, label: int, target: int, radius: float, relaxation: PhaseRelaxation) -> Verdict:
-    relaxation.aim(target, label)
+    relaxation.aim(relaxation.outputs[[target, label]], [1.0, -1.0])
 
     def accept(point: np.ndarray) -> bool:
         logits = forward(network, np.clip(point, x - radius, x + radius)[None])[0]
@@ -129,13 +132,50 @@ def test_verdicts_agree_with_brute_force(seed: int) -> None:
 def test_moving_there_and_back_restores_the_root() -> None:
     network = random_mlp([2, 8, 6, 3], 5)
     relaxation = ball(network, np.zeros(2), 1.0)
-    relaxation.aim(1, 0)
+    relaxation.aim(relaxation.outputs[[1, 0]], [1.0, -1.0])
     root = relaxation.answer(Deadline()).ceiling
     for path in ((1,), (1, -2), (-1, 3, 2), (), (4, -3), ()):
         relaxation.move(path)
         inside = relaxation.answer(Deadline()).ceiling
         assert inside <= root + 1e-9
     assert inside == pytest.approx(root, abs=1e-9)
+
+
+def test_bounds_that_are_zero_but_for_rounding_do_not_spoil_the_program() -> None:
+    """On [0, 1]^2 the neurons ``x_0`` and ``x_0 + x_1`` have lower bounds of -1e-16 or so: no row may need huge entries."""
+    rng = np.random.default_rng(4)
+    first = np.vstack([[1.0, 0.0], [1.0, 1.0], rng.normal(size=(10, 2))])
+    network = mlp(
+        [first, rng.normal(size=(4, 12)), rng.normal(size=(2, 4))],
+        [np.r_[0.0, 0.0, rng.normal(size=10)], np.zeros(4), [9.0, 0.0]],
+    )
+    program, encoding = relaxed(network, np.zeros(2), np.ones(2))
+    assert np.abs(program.matrix.data).max() < 2.0**40
+    relaxation = PhaseRelaxation(HIGHS, program, encoding)
+    relaxation.aim(relaxation.outputs[[1, 0]], [1.0, -1.0])
+    assert np.isfinite(relaxation.answer(Deadline()).ceiling)
+
+
+def test_a_source_that_is_read_twice_is_charged_for_the_sum_of_its_weights() -> None:
+    """h = 2^55 x + x - 2^55 x is x, but the two large weights swallow the 1 in float64: no wrong closure may follow."""
+    big = 2.0**55
+    one = csr_array(np.array([[1.0]]))
+    nodes = {
+        "x": Node(Input(1)),
+        "h": Node(Affine((big * one, one, -big * one), np.zeros(1)), ("x", "x", "x")),
+        "r": Node(Relu(1), ("h",)),
+        "f": Node(Affine((csr_array(np.array([[0.0], [1.0]])),), np.array([0.0, -0.75])), ("r",)),
+    }
+    record = distance(Network.from_nodes(nodes, "f"), [0.5], 0)
+    assert record.distance.lower <= 0.25 <= record.distance.upper
+
+
+def test_a_solver_that_gives_nothing_ends_the_search_at_once() -> None:
+    network = random_mlp([2, 12, 12, 2], 0)
+    relaxation = ball(network, np.zeros(2), 1.0, lambda program: LyingSession(program, "failed"))
+    relaxation.aim(relaxation.outputs[[1, 0]], [1.0, -1.0])
+    end = search_depth(relaxation, lambda _: False, deadline=Deadline(), nodes=10_000)
+    assert (end.verdict, end.nodes) == (Verdict.OPEN, 1)
 
 
 class Opener:
@@ -189,7 +229,7 @@ def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(kind: str, seed:
     truth = brute_force_distances(network, Box(-9, 9).sized(2), x, label, Norm.LINF)[1 - label]
     radius = 1.5 * truth if np.isfinite(truth) else 2.0
     relaxation = ball(network, x, radius, lambda program: LyingSession(program, kind))
-    relaxation.aim(1 - label, label)
+    relaxation.aim(relaxation.outputs[[1 - label, label]], [1.0, -1.0])
     end = search_depth(relaxation, lambda _: False, deadline=Deadline(), nodes=300)
     if np.isfinite(truth):
         assert end.verdict is Verdict.OPEN

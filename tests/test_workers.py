@@ -35,8 +35,10 @@ def answer(shared: float, task: object) -> object:
 
 def children() -> list[str]:
     """Processes of which this one is the parent, dead ones included; the resource tracker lives as long as Python."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False)
-    return [line for line in listed.stdout.splitlines() if "resource_tracker" not in line and " ps -o" not in f" {line}"]
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
+    )
+    return [line for line in listed.stdout.splitlines() if "resource_tracker" not in line and " ps -ww" not in f" {line}"]
 
 
 class Line:

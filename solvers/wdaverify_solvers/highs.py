@@ -260,7 +260,9 @@ class HighsSession:
             self._options[name] = value
 
     def _change(self, method: str, chosen: IntArray, *values: Vector) -> None:
-        """Call one of HiGHS' methods that change columns or rows by index."""
+        """Call one of HiGHS' methods that change columns or rows by index, unless HiGHS holds no model to change."""
+        if self._refusal:
+            return
         status = getattr(self._highs, method)(len(chosen), chosen.astype(np.int32), *values)
         self._expect(status, method)
 

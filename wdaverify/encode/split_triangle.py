@@ -38,6 +38,12 @@ NO_COLUMN = -1
 _SPECK = 2.0**-60
 """Entries that add less than this part of a row's magnitude go into its error: solvers drop or refuse them."""
 
+_NEGLIGIBLE = 2.0**-30
+"""A bound smaller than this part of the opposite one is moved out to it."""
+
+_FLOOR = 2.0**-900
+"""Smaller bounds and errors are moved out to this: scaling by powers of two must not make them lose bits."""
+
 _OUTWARD = 1.0 + 2.0**-20
 """Covers the rounding of error terms, which are sums of at most 2^30 positive numbers."""
 
@@ -137,7 +143,7 @@ class _Work:
         plus, minus = np.full(len(lower), NO_COLUMN), np.full(len(lower), NO_COLUMN)
         live = np.flatnonzero(on & ~off)
         plus[live] = self.builder.add_columns(len(live), lower[live], upper[live])
-        low, high = lower[unstable], upper[unstable]
+        low, high = _apart(lower[unstable], upper[unstable])
         plus[unstable] = self.builder.add_columns(len(unstable), 0.0, high)
         minus[unstable] = self.builder.add_columns(len(unstable), 0.0, -low)
         chosen = np.concatenate([live, unstable])
@@ -175,7 +181,9 @@ class _Work:
             terms += _terms(self.forms[source], csr_array(kept[chosen]), -1.0)
         if op.exact is not None:
             error = error + UNIT_ROUNDOFF * total + TINY * (1 + sum(matrix.shape[1] for matrix in op.matrices))
-        error = (error * _OUTWARD)[chosen]
+        if len(set(self.network.sources(name))) < len(self.network.sources(name)):
+            error = error + 2.0 * len(op.matrices) * UNIT_ROUNDOFF * total  # entries of one column are added in float64
+        error = np.where(error > 0, np.maximum(error * _OUTWARD, _FLOOR), 0.0)[chosen]
         bias = op.bias[chosen]
         low, high = np.nextafter(bias - error, -np.inf), np.nextafter(bias + error, np.inf)
         self.builder.add_rows(terms, np.where(error > 0, low, bias), np.where(error > 0, high, bias))
@@ -184,7 +192,12 @@ class _Work:
         lower, upper = self.ranges.of(name, self.network.size(name))
         if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
             raise SolverError(f"node '{name}' has an infinite bound on the region: a search needs a bounded region")
-        return lower, upper
+        return np.where((lower < 0) & (lower > -_FLOOR), -_FLOOR, lower), np.where((upper > 0) & (upper < _FLOOR), _FLOOR, upper)
+
+
+def _apart(lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+    """Bounds ``l < 0 < u`` moved outward until neither is negligible beside the other: triangles keep moderate entries."""
+    return np.minimum(lower, -_NEGLIGIBLE * upper), np.maximum(upper, -_NEGLIGIBLE * lower)
 
 
 def _without_specks(matrix: SparseMatrix, magnitude: Vector, total: Vector) -> tuple[SparseMatrix, Vector]:

@@ -196,6 +196,8 @@ class Closer:
             regions = Regions.balls(self.box, search.center, radius, self.norm)
         bounds = crown_bounds(self.network, regions)
         rest = [j for j in self.targets(search.label) if j not in search.settled]
+        if not rest:
+            return regions, bounds, rest
         ceilings = crown_objectives(self.network, regions, bounds, self._objectives(search.label, rest))[0]
         for j, ceiling in zip(rest, ceilings, strict=True):
             if ceiling < 0.0:

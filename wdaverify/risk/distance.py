@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify._deadline import Deadline
 from wdaverify._types import Norm
 from wdaverify.attack.nearest import NearestOptions, nearest_points
 from wdaverify.bounds.interval import interval_bounds
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Matrix
     from wdaverify.ir.network import Network
+
+_ATTACK_CHUNK = 32
+"""Samples that are attacked together."""
+
+_ATTACK_SHARE = 0.3
+"""Part of a time limit that full attacks may use."""
 
 _CONIC = "cvxpy"
 """The backend for euclidean distances inside a cell."""
@@ -161,17 +168,22 @@ def _misclassified(network: Network, data: Dataset, index: int, gap: float) -> A
 
 
 def _attacked(closer: Closer, data: Dataset, indices: list[int], options: DistanceOptions) -> dict[int, SampleSearch]:
-    """Start the search of each sample from the attack's points, nearest first."""
-    if not indices:
-        return {}
-    x, y = data.x[indices], data.y[indices]
-    attack = NearestOptions(seed=options.seed, device=options.device)
-    attacked = nearest_points(closer.network, x, y, norm=closer.norm, domain=closer.box, options=attack)
+    """Start the search of each sample from the attack's points, nearest first.
+
+    Under a time limit the attack may use a part of it; the samples after that get a short one.
+    """
     searches = {}
-    for k, index in enumerate(indices):
-        order = [int(j) for j in np.argsort(attacked.distances[k], kind="stable") if math.isfinite(attacked.distances[k, j])]
-        starts = {j: attacked.points[k, j] for j in order}
-        searches[index] = SampleSearch(center=x[k], label=int(y[k]), starts=starts)
+    until = Deadline.after(None if options.deadline.unlimited else _ATTACK_SHARE * options.deadline.remaining)
+    for first in range(0, len(indices), _ATTACK_CHUNK):
+        chunk = indices[first : first + _ATTACK_CHUNK]
+        effort = {"steps": 6, "restarts": 1, "rounds": 2} if until.passed else {}
+        attack = NearestOptions(seed=options.seed, device=options.device, **effort)
+        x, y = data.x[chunk], data.y[chunk]
+        found = nearest_points(closer.network, x, y, norm=closer.norm, domain=closer.box, options=attack)
+        for k, index in enumerate(chunk):
+            order = [int(j) for j in np.argsort(found.distances[k], kind="stable") if math.isfinite(found.distances[k, j])]
+            starts = {j: found.points[k, j] for j in order}
+            searches[index] = SampleSearch(center=x[k], label=int(y[k]), starts=starts)
     return searches
 
 

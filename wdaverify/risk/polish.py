@@ -17,6 +17,7 @@ from wdaverify._tolerances import TINY
 from wdaverify._types import Norm
 from wdaverify.encode.graph import Ranges
 from wdaverify.encode.nearest import NearestQuestion, encode_nearest_in_cell
+from wdaverify.ir.evaluate import forward
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.pattern import affine_piece, pattern_at
 from wdaverify.program.backend import SolveOptions
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _ROUNDS = 5
 _PUSHES = 14
+_GRID = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,11 +71,14 @@ def confirm(network: Network, question: NearestQuestion, box: Box, point: Vector
 def polish(
     network: Network, question: NearestQuestion, box: Box, point: Vector, *, backend: Backend, deadline: Deadline
 ) -> VerifiedPoint | None:
-    """Return the nearest confirmed point reached by LPs of activation cells, starting from the cell of `point`.
+    """Return the nearest confirmed point reached from `point` by a line search and LPs of activation cells.
 
-    Repeats in the cell of each new point while the distance falls, at most five times.
+    The line search goes from the sample to `point` and jumps over all cells between; the LPs repeat in the cell of each
+    new point while the distance falls, at most five times.
     """
-    best = confirm(network, question, box, point)
+    best = confirm(network, question, box, _first_crossing(network, question, box.clip(point)))
+    if best is None:
+        best = confirm(network, question, box, point)
     current = point if best is None else best.point
     for _ in range(_ROUNDS):
         if deadline.passed:
@@ -84,6 +89,24 @@ def polish(
             break
         best, current = moved, moved.point
     return best if best is None else _rounded(network, question, box, best)
+
+
+def _first_crossing(network: Network, question: NearestQuestion, point: Vector) -> Vector:
+    """The first point found on the segment from the sample to `point` where the target scores as high as the label.
+
+    Three batched passes, each over a grid of the last interval, in float64: a proposal like any other.
+    """
+    step = point - question.center
+    low, high = 0.0, 1.0
+    for _ in range(3):
+        parts = np.linspace(low, high, _GRID + 1)[1:]
+        outputs = forward(network, question.center + parts[:, None] * step)
+        reached = np.flatnonzero(outputs[:, question.target] >= outputs[:, question.label])
+        if not len(reached):
+            break
+        first = int(reached[0])
+        low, high = (low if first == 0 else float(parts[first - 1])), float(parts[first])
+    return np.asarray(question.center + high * step)
 
 
 def _rounded(network: Network, question: NearestQuestion, box: Box, best: VerifiedPoint) -> VerifiedPoint:

@@ -25,6 +25,10 @@ _PATIENCE = 5.0
 """Seconds that a terminated process has to end before it is killed."""
 
 
+_GLANCE = 0.5
+"""Seconds between two looks at whether processes that say nothing are still alive."""
+
+
 class Crew(Generic[Shared, Task, Answer]):
     """Worker processes that live as long as the ``with`` block and are gone after it.
 
@@ -75,8 +79,11 @@ class Crew(Generic[Shared, Task, Answer]):
                     waiting = False
                 else:
                     self._send(key, task)
-            for ready in channels.wait(list(self._busy)):
-                finished = self._receive(ready)  # type: ignore[arg-type]
+            ready = channels.wait(list(self._busy), timeout=_GLANCE)
+            # A death shows on the channel, unless something else holds its other end open: so the process is asked as well.
+            gone = [channel for channel, (worker, _) in self._busy.items() if not worker.process.is_alive()]
+            for channel in dict.fromkeys([*ready, *gone]):
+                finished = self._receive(channel)  # type: ignore[arg-type]
                 if finished is not None:
                     yield finished
 
@@ -93,6 +100,8 @@ class Crew(Generic[Shared, Task, Answer]):
         """Take what a process says; nothing if it only says that it has begun."""
         worker, key = self._busy[channel]
         try:
+            if not channel.poll() and not worker.process.is_alive():
+                raise EOFError
             kind, content = channel.recv()
         except (EOFError, ConnectionResetError):
             del self._busy[channel]

@@ -11,23 +11,21 @@ lower end of a search that is stopped. When it cannot be closed for lack of accu
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wdaverify._errors import SolverError
 from wdaverify._tolerances import SEARCH_GAP
 from wdaverify._types import Norm
-from wdaverify.bounds.interval import node_intervals
 from wdaverify.bracket import Evidence
-from wdaverify.encode.graph import Ranges
 from wdaverify.encode.ground_cost import add_l1_cost
-from wdaverify.encode.split_triangle import encode_split_triangle
 from wdaverify.ir.evaluate import forward
 from wdaverify.program.builder import ProgramBuilder
 from wdaverify.program.program import Sense
 from wdaverify.risk.milp_engine import close_by_milp
 from wdaverify.search.relaxation import PhaseRelaxation
+from wdaverify.search.root import encode_root
 from wdaverify.search.tree import Verdict, search_depth
 
 if TYPE_CHECKING:
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
     from wdaverify.bounds.layer_bounds import LayerBounds
     from wdaverify.domain import Regions
     from wdaverify.risk.closing import Closer, SampleSearch
+
+_log = logging.getLogger(__name__)
 
 _FULL = 1.0 - SEARCH_GAP
 
@@ -80,11 +80,15 @@ def _search_ball(closer: Closer, search: SampleSearch, radius: float, budget: in
     open_targets = [j for j in rest if search.proved.get(j, (0.0, Evidence.CHECKED))[0] < radius]
     if not open_targets:
         return Verdict.CLOSED
-    relaxation = _relaxation(closer, search, regions, bounds, radius)
+    try:
+        relaxation = _relaxation(closer, search, regions, bounds, radius)
+    except SolverError as error:  # bounds beyond float64 on a huge ball: this radius stays open, smaller ones may close
+        _log.info("radius %g: %s", radius, error)
+        return Verdict.OPEN
     nodes, stuck = min(_FIRST_BUDGET, budget), False
     while open_targets:
         for target in list(open_targets):
-            relaxation.aim(target, search.label)
+            relaxation.aim(relaxation.outputs[[target, search.label]], [1.0, -1.0])
 
             def accept(point: Vector, target: int = target) -> bool:
                 logits = forward(closer.network, closer.box.clip(point)[None])[0]
@@ -108,14 +112,8 @@ def _search_ball(closer: Closer, search: SampleSearch, radius: float, budget: in
 
 def _relaxation(closer: Closer, search: SampleSearch, regions: Regions, bounds: LayerBounds, radius: float) -> PhaseRelaxation:
     """The linear program of the ball: split triangles of the network, and for l1 the rows of the ball."""
-    network = closer.network
-    ends = {name: (interval.lower[0], interval.upper[0]) for name, interval in node_intervals(network, regions).items()}
-    for name in bounds.lower:
-        low, high = ends[name]
-        ends[name] = (np.maximum(low, bounds.lower[name][0]), np.minimum(high, bounds.upper[name][0]))
     builder = ProgramBuilder()
-    ranges = Ranges({name: e[0] for name, e in ends.items()}, {name: e[1] for name, e in ends.items()})
-    encoding = encode_split_triangle(builder, network, ranges)
+    encoding = encode_root(builder, closer.network, regions, bounds)
     if closer.norm is Norm.L1 and math.isfinite(radius):
         add_l1_cost(builder, encoding.inputs, search.center, radius)
     return PhaseRelaxation(closer.backend, builder.build(Sense.MAXIMISE), encoding)

@@ -1,9 +1,9 @@
 """One warm linear program over a region, whose bounds move with the node of the search.
 
-`PhaseRelaxation` holds the split triangle relaxation of ``max f_j - f_y``. A node is the tuple of its decisions,
-``+(k+1)`` for neuron k active and ``-(k+1)`` for inactive; moving to a node undoes and applies column bounds only. What
-the solver answers is a proposal: `ceiling` is recomputed from its multipliers with every rounding error charged (Neumaier
-and Shcherbina 2004), so a wrong answer can only be weak.
+`PhaseRelaxation` holds the split triangle relaxation of a network and maximises a linear function of its columns. A
+node is the tuple of its decisions, ``+(k+1)`` for neuron k active and ``-(k+1)`` for inactive; moving to a node undoes and
+applies column bounds only. What the solver answers is a proposal: `ceiling` is recomputed from its multipliers with every
+rounding error charged (Neumaier and Shcherbina 2004), so a wrong answer can only be weak.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify.encode.split_triangle import NO_COLUMN, SplitTriangle
 from wdaverify.program.backend import SolveOptions, open_session
+from wdaverify.program.exact_bound import exact_bound
 from wdaverify.program.kkt import proves_infeasible, safe_bound
 from wdaverify.program.result import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wdaverify._deadline import Deadline
-    from wdaverify._types import BoolArray, Vector
+    from wdaverify._types import BoolArray, IntArray, Vector
+    from wdaverify.encode.split_triangle import SplitTriangle
     from wdaverify.program.backend import Backend
     from wdaverify.program.program import Program
 
@@ -37,6 +40,10 @@ class NodeAnswer:
     ----------
     ceiling
         Rigorous upper bound of the objective on the node; ``-inf`` when the node is proved empty.
+    closed
+        Whether the objective is proved negative on the node (or not positive, where a maximum of 0 closes).
+    failed
+        Whether the solver gave nothing at all: neither multipliers nor a point nor a proof of emptiness.
     point
         The solver's input (n,), or ``None``: a candidate, nothing more.
     scores
@@ -46,39 +53,47 @@ class NodeAnswer:
     """
 
     ceiling: float
+    closed: bool
+    failed: bool
     point: Vector | None
     scores: Vector
     active_first: BoolArray
 
 
 class PhaseRelaxation:
-    """The relaxation of one region, moved from node to node and from target to target."""
+    """The relaxation of one region, moved from node to node and from target to target.
 
-    def __init__(self, backend: Backend, program: Program, encoding: SplitTriangle) -> None:
+    Parameters
+    ----------
+    zero_closes
+        Whether a maximum of exactly 0 closes a node; it is then decided in rational arithmetic.
+    """
+
+    def __init__(self, backend: Backend, program: Program, encoding: SplitTriangle, *, zero_closes: bool = False) -> None:
+        self._zero_closes = zero_closes
         self._session = open_session(backend, program)
         self._encoding = encoding
         self._path: Path = ()
         self._root_active = program.upper[encoding.neurons.active].copy()
         self._root_inactive = program.upper[encoding.neurons.inactive].copy()
-        self._target: tuple[int, int] | None = None
+        self._aimed: IntArray | None = None
 
     @property
     def neurons(self) -> int:
         """Number of unstable neurons, the possible decisions."""
         return len(self._root_active)
 
-    def aim(self, target: int, label: int) -> None:
-        """Make ``f_target - f_label`` the objective."""
-        if self._target is not None:
-            self._set_objective(*self._target, 0.0)
-        self._set_objective(target, label, 1.0)
-        self._target = (target, label)
+    @property
+    def outputs(self) -> IntArray:
+        """Columns of the network's outputs, shape (K,)."""
+        return self._encoding.outputs.plus
 
-    def _set_objective(self, target: int, label: int, weight: float) -> None:
-        for output, sign in ((target, weight), (label, -weight)):
-            column = int(self._encoding.outputs.plus[output])
-            assert column != NO_COLUMN  # output nodes have columns of their own
-            self._session.set_objective([column], [sign])
+    def aim(self, columns: IntArray, coefficients: Sequence[float]) -> None:
+        """Make ``coefficients . v[columns]`` the objective."""
+        if self._aimed is not None:
+            self._session.set_objective(self._aimed, np.zeros(len(self._aimed)))
+        self._session.set_objective(columns, coefficients)
+        self._aimed = columns
 
     def move(self, path: Path) -> None:
         """Go to a node: undo the decisions that it does not share, apply the others."""
@@ -114,8 +129,15 @@ class PhaseRelaxation:
             y, s = result.primal[neurons.active], result.primal[neurons.inactive]
             active_first = np.asarray(y >= s)
             scores = scores + _TIE_BREAK * np.minimum(y, s)
-        return NodeAnswer(ceiling, point, scores, active_first)
+        closed = ceiling < 0.0
+        if self._zero_closes and not closed and ceiling < _NEARLY_ZERO and result.row_duals is not None:
+            closed = exact_bound(program, result.row_duals) <= 0
+        failed = math.isinf(ceiling) and ceiling > 0 and point is None
+        return NodeAnswer(ceiling, closed, failed, point, scores, active_first)
 
+
+_NEARLY_ZERO = 1e-6
+"""Ceilings below this may be 0 in exact arithmetic."""
 
 _TIE_BREAK = 1e-9
 """Weight of the violation ``min(y, s)`` beside the dual score: it decides only between neurons without one."""

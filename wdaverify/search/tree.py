@@ -1,6 +1,6 @@
 """Depth-first branch and bound over activation phases: decide whether ``f_j >= f_y`` is possible on a region.
 
-A node is closed only by a rigorous ceiling below 0. A node that is not closed gives a candidate point, which the caller
+A node is closed only by a rigorous bound. A node that is not closed gives a candidate point, which the caller
 checks, and is split at the neuron whose triangle contributes most to the bound (dual times intercept). A node without
 free neurons that still does not close stays open: the answer is then `Verdict.OPEN`, never a guess.
 """
@@ -59,8 +59,10 @@ def search_depth(relaxation: PhaseRelaxation, accept: Callable[[Vector], bool], 
         relaxation.move(path)
         answer = relaxation.answer(deadline)
         solved += 1
-        if answer.ceiling < 0.0:
+        if answer.closed:
             continue
+        if answer.failed:  # splitting a program that the solver cannot work on only makes more of them
+            return SearchEnd(Verdict.OPEN, solved)
         if answer.point is not None and accept(answer.point):
             return SearchEnd(Verdict.FOUND, solved)
         decision = _branch(answer, path)
