@@ -11,8 +11,9 @@ import wdaverify
 
 PUBLIC = [
     "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "DomainError",
-    "InputError", "ModelError", "Network", "Norm", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError",
-    "WassersteinBall", "WdaverifyError", "certify", "distance", "from_torch", "load",
+    "InputError", "ModelError", "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError",
+    "TransportPlan", "UnsupportedOpError", "WassersteinBall", "WdaverifyError", "certify", "distance", "from_torch", "load",
+    "verify",
 ]  # fmt: skip
 
 

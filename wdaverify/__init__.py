@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wdaverify._errors import DomainError as DomainError
     from wdaverify._errors import InputError as InputError
     from wdaverify._errors import ModelError as ModelError
+    from wdaverify._errors import PropertyError as PropertyError
     from wdaverify._errors import SolverError as SolverError
     from wdaverify._errors import UnsupportedOpError as UnsupportedOpError
     from wdaverify._errors import WdaverifyError as WdaverifyError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from wdaverify.ir.from_torch import from_torch as from_torch
     from wdaverify.ir.load import load as load
     from wdaverify.ir.network import Network as Network
+    from wdaverify.property.verify import PropertyAnswer as PropertyAnswer
+    from wdaverify.property.verify import verify as verify
     from wdaverify.risk.adversarial import AdversarialDistance as AdversarialDistance
     from wdaverify.risk.adversarial import DistanceOptions as DistanceOptions
     from wdaverify.risk.certificate import RiskCertificate as RiskCertificate
@@ -51,6 +54,8 @@ _HOMES = {
     "ModelError": "_errors",
     "Network": "ir.network",
     "Norm": "_types",
+    "PropertyAnswer": "property.verify",
+    "PropertyError": "_errors",
     "RiskCertificate": "risk.certificate",
     "SolverError": "_errors",
     "TransportPlan": "transport",
@@ -61,6 +66,7 @@ _HOMES = {
     "distance": "risk.distance",
     "from_torch": "ir.from_torch",
     "load": "ir.load",
+    "verify": "property.verify",
 }
 
 __all__ = sorted(_HOMES)

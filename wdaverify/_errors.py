@@ -7,6 +7,7 @@
     │   ├── ModelError                  the model file or module
     │   │   └── UnsupportedOpError      an operator that is not piecewise linear, or not known
     │   ├── DataError                   samples, labels, weights
+    │   ├── PropertyError               the VNN-LIB property
     │   └── DomainError                 the set of inputs that exist, or a sample outside it
     ├── SolverError (RuntimeError)      a backend is missing or failed beyond repair
     └── AuditError (RuntimeError)       our own answer failed its independent check: exit status 1
@@ -33,6 +34,10 @@ class UnsupportedOpError(ModelError):
 
 class DataError(InputError):
     """Samples, labels or weights cannot be used."""
+
+
+class PropertyError(InputError):
+    """A property cannot be read, is malformed, or does not fit the network."""
 
 
 class DomainError(InputError):

@@ -164,3 +164,29 @@ class InspectDocument(Document, frozen=True, kw_only=True):
     notes: list[str]
     layers: list[LayerRecord]
     kind: str = "inspect"
+
+
+class PropertyRecord(Record, frozen=True, kw_only=True):
+    """The property file."""
+
+    file: str | None
+    sha256: str | None
+
+
+class WitnessRecord(Record, frozen=True, kw_only=True):
+    """A counterexample: the input and the exact outputs rounded to float64."""
+
+    x: list[float]
+    y: list[Real]
+
+
+class PropertyDocument(Document, frozen=True, kw_only=True):
+    """kind ``property``. The domain is that of the property."""
+
+    property: PropertyRecord
+    verdict: str
+    evidence: str | None
+    witness: WitnessRecord | None
+    float_replay: list[Real] | None
+    float_replay_holds: bool | None
+    kind: str = "property"

@@ -1,0 +1,88 @@
+"""``wdaverify verify MODEL PROPERTY.vnnlib``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wdaverify.cli import options as opt
+from wdaverify.report import json, records, text
+
+if TYPE_CHECKING:
+    from wdaverify.ir.network import Network
+    from wdaverify.property.verify import PropertyAnswer
+
+PropertyFile = Annotated[
+    Path,
+    typer.Argument(metavar="PROPERTY", help="What must not happen, a VNN-LIB file (.vnnlib, .vnnlib.gz).", show_default=False),
+]
+
+
+def verify(
+    model: opt.Model,
+    property_file: PropertyFile,
+    time_limit: opt.TimeLimit = None,
+    seed: opt.Seed = 0,
+    solver: opt.Solver = "highs",
+    output: opt.Output = None,
+    quiet: opt.Quiet = False,
+) -> int:
+    """Decide whether an input satisfies a VNN-LIB property: sat, unsat, timeout or unknown on the first line.
+
+    After sat follows the counterexample, which satisfies the property in exact arithmetic.
+    """
+    from wdaverify.domain import Box
+    from wdaverify.property.verify import verify as decide
+
+    search = opt.search_options(
+        norm="linf", domain="Rn", time_limit=time_limit, workers=1, seed=seed, device="auto", engine="search", solver=solver
+    )
+    files = opt.files(model, domain="Rn", output=output, quiet=quiet, data=property_file)
+    network = files.network(Box.whole_space())
+    with opt.about(str(property_file)):
+        limit = None if time_limit is None else search.options.deadline.remaining
+        answer = decide(network, property_file, time_limit=limit, seed=seed, solver=solver)
+    if not quiet:
+        for warning in answer.property.warnings:
+            text.warning(warning)
+    if output is not None:
+        options: dict[str, object] = {"time_limit": time_limit, "seed": seed, "solver": solver}
+        json.write(_document(network, answer, options), output)
+    _show(answer)
+    return 0
+
+
+def _document(network: Network, answer: PropertyAnswer, options: dict[str, object]) -> records.PropertyDocument:
+    """The JSON file."""
+    source, witness = answer.property.source, None
+    if answer.witness is not None:
+        witness = records.WitnessRecord(x=answer.witness.tolist(), y=json.reals(answer.outputs) or [])
+    return records.PropertyDocument(
+        model=json.model_record(network),
+        domain="property",
+        options=options,
+        versions=json.versions(),
+        seconds=answer.seconds,
+        property=records.PropertyRecord(
+            file=None if source is None else json.file_name(source.file), sha256=None if source is None else source.sha256
+        ),
+        verdict=str(answer.verdict),
+        evidence="checked" if answer.verdict in ("sat", "unsat") else None,
+        witness=witness,
+        float_replay=json.reals(answer.float_replay),
+        float_replay_holds=answer.replay_holds,
+    )
+
+
+def _show(answer: PropertyAnswer) -> None:
+    """Print the verdict, and after ``sat`` the counterexample with what the float model says of it."""
+    from wdaverify.property.counterexample import format_counterexample
+
+    text.line(str(answer.verdict))
+    if answer.witness is None or answer.outputs is None:
+        return
+    text.line(format_counterexample(answer.witness.tolist(), answer.outputs.tolist()))
+    if answer.replay_holds is not None:
+        text.warning(f"the original model's float outputs there {'also satisfy' if answer.replay_holds else 'do not satisfy'} it")

@@ -1,0 +1,1 @@
+"""Properties of networks: what VNN-LIB files say, exactly."""
