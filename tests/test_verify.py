@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from wdaverify.property.vnnlib import load_property
 
 from tests.networks import mlp, random_mlp, random_residual
 from tests.oracles import enumerate_cells
@@ -20,6 +19,7 @@ from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.load import load
 from wdaverify.ir.to_onnx import to_onnx
 from wdaverify.property.verify import PropertyVerdict, verify
+from wdaverify.property.vnnlib import load_property
 
 if TYPE_CHECKING:
     from wdaverify.ir.network import Network
