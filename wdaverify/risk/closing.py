@@ -62,7 +62,7 @@ class SampleSearch:
     incumbent
         The nearest verified point so far.
     safe
-        Rigorous lower end: nothing closer exists, by linear bounds.
+        Rigorous lower end: nothing closer exists, by linear bounds or branch and bound.
     proved
         Class to its lower end so far, with its evidence.
     settled
@@ -88,7 +88,7 @@ class SampleSearch:
             self.proved[target] = (bound, evidence)
 
     def bracket(self, targets: list[int], gap: float) -> Bracket:
-        """The bracket that follows from everything known; it rests on a solver where linear bounds do not reach."""
+        """The bracket that follows from everything known; it rests on a solver where rigorous bounds do not reach."""
         bounds = [max(self.safe, self.proved.get(j, (0.0, Evidence.CHECKED))[0]) for j in targets]
         lower = min([*bounds, self.reach])
         by_solver = any(self.safe < lower and self.proved.get(j, (0.0, Evidence.CHECKED))[1] is Evidence.SOLVER for j in targets)

@@ -79,13 +79,13 @@ def _search_ball(closer: Closer, search: SampleSearch, radius: float, budget: in
     regions, bounds, rest = closer.eliminate(search, radius)
     open_targets = [j for j in rest if search.proved.get(j, (0.0, Evidence.CHECKED))[0] < radius]
     if not open_targets:
-        return Verdict.CLOSED
+        return _verdict(closer, search, radius)
     try:
         relaxation = _relaxation(closer, search, regions, bounds, radius)
     except SolverError as error:  # bounds beyond float64 on a huge ball: this radius stays open, smaller ones may close
         _log.info("radius %g: %s", radius, error)
         return Verdict.OPEN
-    nodes, stuck = min(_FIRST_BUDGET, budget), False
+    nodes = min(_FIRST_BUDGET, budget)
     while open_targets:
         for target in list(open_targets):
             relaxation.aim(relaxation.outputs[[target, search.label]], [1.0, -1.0])
@@ -99,15 +99,20 @@ def _search_ball(closer: Closer, search: SampleSearch, radius: float, budget: in
                 return Verdict.FOUND
             if end.verdict is Verdict.CLOSED:
                 search.prove(target, radius, Evidence.CHECKED)
-            elif end.nodes < nodes:
-                stuck = True
-            else:
-                continue
+            elif end.nodes >= nodes:
+                continue  # its turn comes again with a larger budget; one that ended below its budget is stuck
             open_targets.remove(target)
         if nodes >= budget or deadline.passed:
             break
         nodes = min(4 * nodes, budget)
-    return Verdict.OPEN if stuck or open_targets else Verdict.CLOSED
+    return _verdict(closer, search, radius)
+
+
+def _verdict(closer: Closer, search: SampleSearch, radius: float) -> Verdict:
+    """Closed only if every class, without exception, is proved out to the radius by rigorous bounds."""
+    proofs = (search.proved.get(j, (0.0, Evidence.SOLVER)) for j in closer.targets(search.label))
+    closed = all(bound >= radius and evidence is Evidence.CHECKED for bound, evidence in proofs)
+    return Verdict.CLOSED if closed else Verdict.OPEN
 
 
 def _relaxation(closer: Closer, search: SampleSearch, regions: Regions, bounds: LayerBounds, radius: float) -> PhaseRelaxation:
