@@ -14,6 +14,8 @@ from wdaverify.ir.ops import Affine, Input, Op, Relu
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from wdaverify.ir.compiled import CompiledNetwork
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
@@ -120,6 +122,13 @@ class Network:
     def relu_nodes(self) -> tuple[str, ...]:
         """Names of the ReLU nodes in topological order."""
         return tuple(name for name in self.order if isinstance(self.op(name), Relu))
+
+    @cached_property
+    def compiled(self) -> CompiledNetwork:
+        """The network as a flat list of steps."""
+        from wdaverify.ir.compiled import compile_network  # it imports this module's ops
+
+        return compile_network(self)
 
     def node(self, name: str) -> Node:
         """The op of a node together with its sources."""
