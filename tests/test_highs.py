@@ -12,7 +12,8 @@ from tests.program_bank import LINEAR, program
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError, SolverError
 from wdaverify.program.backend import SolveOptions, get_backend, open_session
-from wdaverify.program.kkt import proves_infeasible, residuals
+from wdaverify.program.kkt import proves_infeasible, residuals, safe_bound
+from wdaverify.program.program import Sense
 from wdaverify.program.result import Status
 from wdaverify_solvers.highs import HighsBackend
 from wdaverify_solvers.pulp import CbcBackend
@@ -155,3 +156,21 @@ class _LateClock:
         if name == "time_limit":
             self.limits.append(value)
         return self.highs.setOptionValue(name, value)
+
+
+class TestCutoff:
+    """A cutoff ends a linear program early, with duals that show that it is passed; in either sense."""
+
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("sense", list(Sense))
+    def test_duals_prove_that_the_cutoff_is_passed(self, seed, sense):
+        rng = np.random.default_rng(seed)
+        ends = [(-1.0, 1.0)] * 40
+        task = program(rng.normal(size=80), rng.normal(size=(40, 80)), ends, [(0, 1)] * 80, sense=sense, constant=7.0)
+        optimum = get_backend("highs").solve(task).objective
+        cutoff = optimum - 3.0 * sense.sign
+        result = get_backend("highs").solve(task, SolveOptions(cutoff=cutoff, presolve=False))
+        assert result.status is Status.LIMIT
+        assert sense.sign * safe_bound(task, result.row_duals) >= sense.sign * cutoff - 1e-7
+        beyond = SolveOptions(cutoff=optimum + 3.0 * sense.sign, presolve=False)
+        assert get_backend("highs").solve(task, beyond).objective == pytest.approx(optimum, abs=1e-7)

@@ -57,6 +57,9 @@ class SolveOptions:
         is true; linear programs have no use for it.
     presolve
         Whether the solver may simplify the program first.
+    cutoff
+        A linear program whose optimum turns out to be worse than this (above it when minimising, below it when maximising)
+        need not be solved further: status LIMIT, with the duals that show it. A wish, which a solver may ignore.
     seed
         For the solver's random choices.
     """
@@ -68,6 +71,7 @@ class SolveOptions:
     absolute_gap: float = 0.0
     start: Vector | None = None
     presolve: bool = True
+    cutoff: float | None = None
     seed: int = 0
 
 
