@@ -20,25 +20,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._deadline import Deadline
-from wdaverify._errors import InputError, SolverError
+from wdaverify._errors import InputError
 from wdaverify.attack.ascent import ascend
 from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.domain import Box, Regions
-from wdaverify.encode.linear_rows import add_rational_row
 from wdaverify.ir.evaluate import forward
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.replay import float_replay
 from wdaverify.program.backend import get_backend
-from wdaverify.program.builder import ProgramBuilder
-from wdaverify.program.program import Sense
 from wdaverify.property.property import Property
+from wdaverify.property.rows import float_rows
 from wdaverify.property.vnnlib import load_property
 from wdaverify.property.witness import confirm
+from wdaverify.search.goal import GoalSearch
+from wdaverify.search.inputs import InputSet
+from wdaverify.search.neuron_bounds import NeuronBounds
+from wdaverify.search.question import Question
 from wdaverify.search.relaxation import PhaseRelaxation
-from wdaverify.search.root import encode_root
-from wdaverify.search.tree import Verdict, search_depth
+from wdaverify.search.tree import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from wdaverify._types import Matrix, Vector
@@ -184,17 +186,17 @@ class _Run:
         regions, bounds = self._bounded(disjunct)
         if self._eliminated(disjunct, regions, bounds):
             return Verdict.CLOSED
-        try:
-            relaxation = self._relaxation(disjunct, regions, bounds)
-        except SolverError:  # bounds beyond float64: nothing can be proved here
+        neurons = NeuronBounds.of(self.network, regions, bounds)
+        if not neurons.finite:  # bounds beyond float64: nothing can be proved here
             return Verdict.OPEN
 
         def accept(point: Vector) -> bool:
             return self._near(disjunct, point) and self._confirm(disjunct, point)
 
-        end = search_depth(relaxation, accept, deadline=self.deadline, nodes=2**60)
-        self.nodes += end.nodes
-        return end.verdict
+        search = self._search(disjunct, InputSet(regions), neurons, accept)
+        verdict = search.run(2**60, self.deadline)
+        self.nodes += search.programs
+        return verdict
 
     def _bounded(self, disjunct: Disjunct) -> tuple[Regions, LayerBounds]:
         """Bounds on the disjunct's box, computed once for all disjuncts that share it."""
@@ -216,29 +218,20 @@ class _Run:
         rounding = 2.0**-50 * (np.abs(rows) @ magnitude + np.abs(offsets) + np.abs(ceilings)) + 1e-300
         return bool((ceilings + offsets + rounding < 0.0).any())
 
-    def _relaxation(self, disjunct: Disjunct, regions: Regions, bounds: LayerBounds) -> PhaseRelaxation:
-        """Maximise t with ``t <= g_k`` for every row of the outputs, under the rows of the inputs."""
-        builder = ProgramBuilder()
+    def _search(self, disjunct: Disjunct, inputs: InputSet, bounds: NeuronBounds, accept: Callable[[Vector], bool]) -> GoalSearch:
+        """The search for a point where the least of the output rows is not negative, under the rows of the inputs."""
         strict = bool(disjunct.output_rows) and all(row.strict for row in disjunct.output_rows)
-        encoding = encode_root(builder, self.network, regions, bounds, loosened=strict)
-        reach = np.maximum(np.abs(regions.lower[0]), np.abs(regions.upper[0]))
-        output = self.network.output
-        magnitude = np.maximum(np.abs(bounds.lower[output][0]), np.abs(bounds.upper[output][0]))
-        rows, offsets = self._float_rows(disjunct)
-        limit = 2.0 * float(np.max(np.abs(rows) @ magnitude + np.abs(offsets), initial=1.0))
-        slack = builder.add_columns(1, -limit, limit)
-        for row in (row for row in disjunct.input_rows if row.coefficients):
-            k = np.array([k for k, _ in row.coefficients])
-            add_rational_row(builder, encoding.inputs[k], [c for _, c in row.coefficients], row.offset, magnitudes=reach[k])
-        for row in (row for row in disjunct.output_rows if row.coefficients):
-            k = np.array([k for k, _ in row.coefficients])
-            add_rational_row(
-                builder, encoding.outputs.plus[k], [c for _, c in row.coefficients], row.offset,
-                magnitudes=magnitude[k], slack=int(slack[0]),
-            )  # fmt: skip
-        relaxation = PhaseRelaxation(self.backend, builder.build(Sense.MAXIMISE), encoding, zero_closes=strict)
-        relaxation.aim(slack, [1.0])
-        return relaxation
+        if strict:  # a maximum of exactly 0 must follow from cells, not from bounds that end an ulp beyond it
+            bounds = bounds.loosened()
+        magnitudes = bounds.charges.magnitudes
+        rows = float_rows(disjunct.output_rows, magnitudes[self.network.compiled.output])
+        side = float_rows(disjunct.input_rows, magnitudes[self.network.compiled.input])
+        question = Question(*rows, *side)
+
+        def build(tighter: NeuronBounds) -> PhaseRelaxation:
+            return PhaseRelaxation(self.backend, self.network, question, inputs, tighter, zero_closes=strict)
+
+        return GoalSearch(build(bounds), build, None, accept)
 
     def _float_rows(self, disjunct: Disjunct) -> tuple[Matrix, Vector]:
         """Coefficients (R, K) and offsets (R,) of the output rows, rounded to nearest."""
