@@ -25,11 +25,12 @@ from wdaverify.ir.ops import Affine, Input, Relu
 from wdaverify.program.backend import get_backend
 from wdaverify.program.result import SolveResult, Status
 from wdaverify.risk.distance import distance
+from wdaverify.search.ceiling import Multipliers
 from wdaverify.search.goal import GoalSearch
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.question import Question
-from wdaverify.search.relaxation import Multipliers, PhaseRelaxation
+from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tightening import tighten
 from wdaverify.search.tree import DepthFirst, Verdict
 
@@ -111,7 +112,7 @@ def test_every_multiplier_bounds_every_point(kind: str, norm: Norm) -> None:
             relaxation.aim(goal)
             weights = np.eye(len(relaxation.question.rows))[goal]
             multipliers = Multipliers(rng.normal(size=network.relus) * rng.choice([0.0, 0.1, 1.0]), weights, np.zeros(0))
-            assert relaxation.ceiling(multipliers, goal=True) >= goals[inside, goal].max()
+            assert relaxation.ceiling(multipliers) >= goals[inside, goal].max()
             answer = relaxation.answer(-np.inf, Deadline())
             assert answer.ceiling >= goals[inside, goal].max()
 

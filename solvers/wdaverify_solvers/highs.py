@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import highspy
 import numpy as np
 from highspy import HighsModelStatus, HighsStatus
+from scipy.sparse import csr_array
 
 from wdaverify._errors import InputError
 from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions, require_for
@@ -28,7 +29,7 @@ from wdaverify.program.kkt import proves_infeasible
 from wdaverify.program.result import SolveResult, Status
 from wdaverify_solvers.mirror import ProgramMirror
 from wdaverify_solvers.native import NativeThread
-from wdaverify_solvers.scaling import scale_factors
+from wdaverify_solvers.scaling import LARGEST, SMALLEST, scale_factors, survives_scaled
 from wdaverify_solvers.trivial import ray_of_empty_rows, solve_without_columns
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import IntArray, Vector
+    from wdaverify._types import IntArray, SparseMatrix, Vector
     from wdaverify.program.program import Program
 
 STATUSES = {
@@ -129,6 +130,24 @@ class HighsSession:
         chosen, low, high = _intervals(rows, lower, upper)
         low, high = self._mirror.change("row_lower", chosen, low), self._mirror.change("row_upper", chosen, high)
         self._change("changeRowsBounds", chosen, low, high)
+
+    def add_rows(self, matrix: SparseMatrix, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Add rows (q, v) after those there are; they have to be of moderate size, since they are not rescaled."""
+        rows, low, high = _intervals(np.arange(matrix.shape[0]), lower, upper)
+        added = csr_array(matrix)
+        self._mirror.append(added, low, high)
+        self._row_scale = np.concatenate([self._row_scale, np.ones(len(rows))])
+        entries = added.data * self._column_scale[added.indices]
+        size = np.abs(entries[entries != 0])
+        fits = ((size > SMALLEST) & (size < LARGEST)).all() and survives_scaled(
+            np.concatenate([low, high]), np.ones(2 * len(rows))
+        )
+        if not fits:
+            self._refusal = self._refusal or TOO_WIDE
+        if self._refusal:
+            return
+        starts, indices = added.indptr[:-1].astype(np.int32), added.indices.astype(np.int32)
+        self._expect(self._highs.addRows(len(rows), low, high, len(entries), starts, indices, entries), "addRows")
 
     def solve(self, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:
         """Solve the program as it now is.

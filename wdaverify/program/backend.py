@@ -14,7 +14,7 @@ from wdaverify._tolerances import MIP_FEASIBILITY, SOLVER_FEASIBILITY
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from wdaverify._types import Vector
+    from wdaverify._types import SparseMatrix, Vector
     from wdaverify.program.program import Program
     from wdaverify.program.result import SolveResult
 
@@ -126,6 +126,10 @@ class Session(Protocol):
 
     def set_row_bounds(self, rows: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
         """Replace the bounds of the chosen rows."""
+        ...
+
+    def add_rows(self, matrix: SparseMatrix, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Add rows (q, v) after those there are."""
         ...
 
     def solve(self, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:

@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._tolerances import SEARCH_GAP
-from wdaverify._types import Norm
 from wdaverify.bracket import Evidence
-from wdaverify.risk.milp_engine import close_by_milp
 from wdaverify.search.goal import GoalSearch
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.neuron_bounds import NeuronBounds
@@ -54,13 +52,7 @@ _FIRST_BUDGET = 64
 
 
 def close_by_search(closer: Closer, search: SampleSearch, radius: float, deadline: Deadline) -> None:
-    """Raise the lower end of a sample towards `radius`, until that ball is closed or a nearer error is found.
-
-    The l2 ball is no polyhedron, and its samples go to the MILP engine.
-    """
-    if closer.norm is Norm.L2:
-        close_by_milp(closer, search, radius, deadline)
-        return
+    """Raise the lower end of a sample towards `radius`, until that ball is closed or a nearer error is found."""
     for part, budget in _RUNGS if radius == search.reach < math.inf else ((1.0, 2**60),):
         if deadline.passed:
             return

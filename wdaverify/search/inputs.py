@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from wdaverify._types import Matrix, SparseMatrix, Vector
     from wdaverify.domain import Regions
 
+_ROUND = 1e-10
+"""Squares that are missed by less, relative to the square of the radius, get no further tangents."""
+
+_WORST = 0.05
+"""Coordinates get a tangent whose square is missed by more than this part of the worst."""
+
 _OFFSETS = (0.03, 0.1, 0.25, 0.5, 0.9)
 """Where the first tangents of the squares touch, in radii, on both sides."""
 
@@ -103,25 +109,24 @@ class InputSet:
         row_upper = np.concatenate([[1.0], np.full(n * len(steps), np.inf)])
         return InputColumns(matrix, center, low, high, csr_array(vstack([budget, *tangents])), row_lower, row_upper)
 
-    def cuts(self, point: Vector) -> tuple[SparseMatrix, Vector] | None:
-        """Tangents ``rows v >= lower`` of the squares at a point outside the l2 ball; ``None`` if it is not outside one."""
-        center, radius = self._ball()
-        if center is None or not self.is_l2:
+    def cuts(self, values: Vector) -> tuple[SparseMatrix, Vector] | None:
+        """Tangents ``rows v >= lower`` of the squares that a solution (count,) undercuts most.
+
+        ``None`` if it undercuts none by much, or the region is no l2 ball.
+        """
+        if not self.is_l2:
             return None
-        d = (point - center) / radius
-        if float(d @ d) <= 1.0 + _ROUND:
+        d, q = np.split(values, 2)
+        missing = d * d - q
+        if float(np.maximum(missing, 0.0).sum()) <= _ROUND:
             return None
-        moved = np.flatnonzero(np.abs(d) > _ROUND)
-        n, k = len(d), np.arange(len(moved))
-        rows = csr_array((np.concatenate([-2.0 * d[moved], np.ones(len(moved))]),
-                          (np.concatenate([k, k]), np.concatenate([moved, n + moved]))), shape=(len(moved), 2 * n))  # fmt: skip
-        return rows, -np.square(d[moved])
+        chosen = np.flatnonzero(missing > _WORST * missing.max())
+        k = np.arange(len(chosen))
+        entries = np.concatenate([-2.0 * d[chosen], np.ones(len(chosen))])
+        places = np.concatenate([k, k]), np.concatenate([chosen, len(d) + chosen])
+        return csr_array((entries, places), shape=(len(chosen), len(values))), -np.square(d[chosen])
 
     def _ball(self) -> tuple[Vector, float] | tuple[None, float]:
         if self.regions.center is None or self.regions.radius is None or self.regions.norm is Norm.LINF:
             return None, np.inf
         return self.regions.center[0], float(self.regions.radius[0])
-
-
-_ROUND = 1e-9
-"""Points this little outside the ball, relative to its radius, get no further tangents."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import BoolArray, Vector
-    from wdaverify.search.relaxation import Multipliers, NodeAnswer, Path, PhaseRelaxation
+    from wdaverify.search.ceiling import Multipliers
+    from wdaverify.search.relaxation import NodeAnswer, Path, PhaseRelaxation
 
     Leaf = Callable[[Path, Multipliers], None]
     """Told of every node that closes, and of what proves it."""
