@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import distances, verdicts
+from benchmarks import distances, marabou, verdicts
 
 if TYPE_CHECKING:
     from benchmarks.settings import Benchmark
@@ -12,4 +12,5 @@ if TYPE_CHECKING:
 BENCHMARKS: dict[str, Benchmark] = {
     "distances": distances.BENCHMARK,
     "verdicts": verdicts.BENCHMARK,
+    "marabou": marabou.BENCHMARK,
 }
