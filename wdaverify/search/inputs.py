@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _ROUND = 1e-10
 """Squares that are missed by less, relative to the square of the radius, get no further tangents."""
 
-_WORST = 0.05
+_WORST = 0.2
 """Coordinates get a tangent whose square is missed by more than this part of the worst."""
 
-_OFFSETS = (0.03, 0.1, 0.25, 0.5, 0.9)
+_OFFSETS = (0.05, 0.15, 0.4)
 """Where the first tangents of the squares touch, in radii, on both sides."""
 
 
