@@ -62,6 +62,5 @@ class CostTerm:
         best = np.maximum((spent + caps * (np.maximum(still, 0.0) - self.weight)).max(axis=1, initial=0.0), 0.0)
         base = forms @ self.center
         reach = np.abs(forms) @ np.abs(self.center) + (sizes * (caps + caps[:, -1:])).sum(axis=1) + self.weight * caps[:, -1]
-        return (
-            base + best + 4.0 * gamma(forms.shape[1] + 8) * INFLATION * reach + 8.0 * UNIT_ROUNDOFF * np.abs(base + best) + TINY
-        )
+        error = 4.0 * gamma(forms.shape[1] + 8) * INFLATION * reach + 8.0 * UNIT_ROUNDOFF * np.abs(base + best) + TINY
+        return np.asarray(base + best + error)

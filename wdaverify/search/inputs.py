@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array, eye_array, hstack, vstack
 
+from wdaverify._errors import InputError
 from wdaverify._tolerances import TINY
 from wdaverify._types import Norm
 from wdaverify.bounds.concretise import as_tensor, linear_minimum
 from wdaverify.bounds.rounding import INFLATION, gamma
+from wdaverify.transport import distance_up
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, SparseMatrix, Vector
@@ -29,6 +31,9 @@ _ROUND = 1e-10
 
 _WORST = 0.2
 """Coordinates get a tangent whose square is missed by more than this part of the worst."""
+
+_SHRINKS = (0.0, 2.0**-52, 2.0**-50, 2.0**-46, 2.0**-40)
+"""Parts by which a point is drawn further into a ball when rounding keeps it outside."""
 
 _OFFSETS = (0.05, 0.15, 0.4)
 """Where the first tangents of the squares touch, in radii, on both sides."""
@@ -72,11 +77,20 @@ class InputSet:
     Attributes
     ----------
     cost
-        Taken off every objective; its center is a point of the region, which is a box or a ball about it.
+        Taken off every objective; its center is a point of the region. Where that is cut with a ball, it is in the ball's norm.
+
+    Raises
+    ------
+    InputError
+        If the cost is in another norm than the ball.
     """
 
     regions: Regions
     cost: CostTerm | None = None
+
+    def __post_init__(self) -> None:
+        if self.cost is not None and self.regions.norm not in (None, self.cost.norm):
+            raise InputError(f"a cost in {self.cost.norm} does not fit a ball in {self.regions.norm}: use a box or one norm")
 
     @property
     def lower(self) -> Vector:
@@ -107,6 +121,19 @@ class InputSet:
     def _linear_maximum(self, forms: Matrix) -> Vector:
         lowest: Vector = linear_minimum(as_tensor(-forms[None]), self.regions).numpy()[0]
         return -lowest
+
+    def nearest_inside(self, point: Vector) -> Vector:
+        """A point of the region near one that misses it by rounding; far ones are drawn towards the center of the ball."""
+        inside = np.clip(point, self.lower, self.upper)
+        center, radius = self._ball()
+        if center is None or self.regions.norm is None:
+            return np.asarray(inside)
+        for shrink in _SHRINKS:
+            length = distance_up(center, inside, self.regions.norm)
+            if length <= radius:
+                break
+            inside = np.clip(center + (inside - center) * (radius / length * (1.0 - shrink)), self.lower, self.upper)
+        return np.asarray(inside)
 
     def columns(self) -> InputColumns:
         """The region in a linear program."""
