@@ -1,11 +1,12 @@
 """What multipliers prove about a node: ceilings of goals and of pre-activations, on the weights as stored.
 
-`bounds.lagrangian` is the bound. This module forms it for a question's rows: with nonnegative weights ``w``, for every point
-where the used rows are nonnegative,
+`bounds.lagrangian` is the bound. This module forms it for a question's rows: with nonnegative weights ``w`` and ``v``, for every
+point that satisfies the facts about inputs,
 
-    g_goal  <=  g_goal + sum_r w_r g_r + sum_s v_s (side_s . x + offset_s),      min_r g_r  <=  sum_r w_r g_r / sum_r w_r
+    g_goal  <=  g_goal + sum_s v_s (side_s . x + offset_s),       min_r g_r  <=  sum_r w_r g_r / sum_r w_r + (the same)
 
-and the right-hand sides are linear forms of logits and inputs.
+and the right-hand sides are linear forms of logits and inputs. Pre-activations are bounded for *points of interest*, where the
+rows with positive weight are at least 0: ``z <= z + sum_r w_r g_r + (the same)``.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class CeilingProver:
         self._rounding = gamma(len(question.rows) + 4) * INFLATION * sizes
 
     def of_goal(self, multipliers: Multipliers, goal: int | None) -> float:
-        """A proved upper bound of a row (whose weight must be at least 1), or with ``None`` of the least of all rows."""
+        """A proved upper bound of a row (the weights must be its unit vector), or with ``None`` of the least of all rows."""
         total = float(multipliers.weights.sum())
         if goal is None and total <= 0.0:
             return math.inf

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from wdaverify.search.inputs import InputColumns
     from wdaverify.search.question import Question
 
+_ROOM = 1.01
+"""Goals get this factor more room than their size: their bounds are not to be felt."""
+
 _THIN = 1e-7
 """A bound smaller than this part of the opposite one is moved out to it: triangle rows keep moderate entries."""
 
@@ -106,16 +109,17 @@ def build_phase_lp(
         ],
         format="csr",
     )
-    infinite = np.full(rows, np.inf)
+    reach = np.concatenate([np.maximum(np.abs(inputs.lower), np.abs(inputs.upper)), high])
+    most = _ROOM * (abs(goals) @ reach + np.abs(goal_constants)) + 1.0  # all columns and rows are boxed: that keeps solves warm
     program = Program(
         objective=np.zeros(count + 2 * m + rows + 1),
         matrix=csr_array(matrix),
-        row_lower=np.concatenate([constants, np.full(m, -np.inf), goal_constants, -infinite,
+        row_lower=np.concatenate([constants, np.zeros(m), goal_constants, -2.0 * most.max() * np.ones(rows),
                                   -question.side_offsets - question.side_rows @ inputs.origin, inputs.row_lower]),
         row_upper=np.concatenate([constants, scale, goal_constants, np.zeros(rows),
                                   np.full(len(question.side_rows), np.inf), inputs.row_upper]),
-        lower=np.concatenate([inputs.lower, np.zeros(2 * m), -infinite, [-np.inf]]),
-        upper=np.concatenate([inputs.upper, high, -low, infinite, [np.inf]]),
+        lower=np.concatenate([inputs.lower, np.zeros(2 * m), -most, [-most.max()]]),
+        upper=np.concatenate([inputs.upper, high, -low, most, [most.max()]]),
         integer=np.zeros(count + 2 * m + rows + 1, dtype=np.bool_),
         sense=Sense.MAXIMISE,
     )  # fmt: skip

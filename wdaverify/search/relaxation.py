@@ -119,6 +119,7 @@ class PhaseRelaxation:
         self._path: Path = ()
         self._aimed = np.zeros(0, dtype=np.int64)
         self._goal: int | None = None
+        self._assuming = False
 
     def aim(self, goal: int | None) -> None:
         """Make one row of the question the goal, or with ``None`` the least of all rows."""
@@ -202,9 +203,12 @@ class PhaseRelaxation:
     def assuming_facts(self) -> Iterator[None]:
         """Within the block programs hold only points with a nonnegative goal (all rows, where the goal is the least)."""
         goals = self.lp.goals if self._goal is None else self.lp.goals[[self._goal]]
-        self._session.set_column_bounds(goals, np.zeros(len(goals)), np.full(len(goals), np.inf))
+        most = self.lp.program.upper[goals]
+        self._session.set_column_bounds(goals, np.zeros(len(goals)), most)
+        self._assuming = True
         yield
-        self._session.set_column_bounds(goals, np.full(len(goals), -np.inf), np.full(len(goals), np.inf))
+        self._assuming = False
+        self._session.set_column_bounds(goals, -most, most)
         self.aim(self._goal)
 
     def extreme(self, neuron: int, sign: float, deadline: Deadline) -> tuple[float, Vector | None]:
@@ -235,7 +239,7 @@ class PhaseRelaxation:
         self._session.set_column_bounds(columns, np.zeros(2), np.minimum([high, low], old))
         intercept = float(self.lp.intercepts[k])
         moved = intercept * max(high / old[0], low / old[1])
-        self._session.set_row_bounds([self.lp.triangles[k]], -np.inf, min(moved, intercept))
+        self._session.set_row_bounds([self.lp.triangles[k]], 0.0, min(moved, intercept))
 
     def _proved(self, result: SolveResult) -> tuple[float, Multipliers | None]:
         """The ceiling that follows from a solver's multipliers, or from its ray."""
@@ -250,13 +254,22 @@ class PhaseRelaxation:
         return math.inf, None
 
     def _multipliers(self, duals: Vector, *, goal: bool) -> Multipliers:
-        """Read a solver's row duals; what is no number, or has the wrong sign, counts as 0."""
+        """Read a solver's row duals; what is no number, or has the wrong sign, counts as 0.
+
+        Parameters
+        ----------
+        goal
+            Whether the goal is maximised. Otherwise its rows count as facts, if that is assumed, and not at all if not.
+        """
         lp, duals = self.lp, np.nan_to_num(duals, nan=0.0, posinf=0.0, neginf=0.0)
         pi = np.zeros(len(self._place))
         pi[lp.free] = duals[lp.definitions]
         weights = np.maximum(duals[lp.goal_rows], 0.0)
-        if goal and self._goal is not None:
-            weights[self._goal] = max(weights[self._goal], 1.0)
+        if self._goal is not None:  # the other rows are other questions: nothing is known of them where this goal is met
+            own, weights = weights[self._goal], np.zeros(len(weights))
+            weights[self._goal] = 1.0 if goal else own
+        if not goal and not self._assuming:
+            weights = np.zeros(len(weights))
         return Multipliers(pi, weights, np.maximum(-duals[lp.side_rows], 0.0))
 
     def ceiling(self, multipliers: Multipliers) -> float:
