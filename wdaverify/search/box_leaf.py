@@ -1,31 +1,27 @@
-"""Close a box with few unstable neurons by a small search over their phases.
+"""Close boxes with few unstable neurons by a small search over their phases.
 
-The linear programs of `search.leaf_program` only propose multipliers. Every closed node was closed by `bounds.lagrangian`:
-the duals of the definitions of z are the multipliers pi of the unstable neurons, those of the goals the weights of the rows,
-a stable neuron passes its adjoint on or drops it, and a decided phase is ``l = 0`` or ``u = 0``. So a solver that lies, fails
-or raises can only leave the box open.
+The linear programs of `search.leaf_program` only propose multipliers: the duals of the definitions of z are the multipliers of
+the unstable neurons, those of the goals the weights of the rows. A box is closed when `search.leaf_check` confirms every node
+of its search. So a solver that lies, fails or raises can only leave the box open.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify.bounds.backward import upper_ends
-from wdaverify.bounds.lagrangian import Pulled, pull_back
-from wdaverify.bounds.rounding import gamma
 from wdaverify.program.backend import SolveOptions, open_session
 from wdaverify.program.result import Status
+from wdaverify.search.leaf_check import Proposal, refuted
 from wdaverify.search.leaf_program import leaf_program
 
 if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
-    from wdaverify._types import Matrix, Vector
+    from wdaverify._types import BoolArray, Vector
     from wdaverify.bounds.boxes import Boxes, Origin
-    from wdaverify.ir.compiled import ReluStep
-    from wdaverify.program.backend import Backend, Session
+    from wdaverify.program.backend import Backend
     from wdaverify.program.result import SolveResult
     from wdaverify.search.goals import Goals
     from wdaverify.search.leaf_program import LeafProgram
@@ -33,16 +29,28 @@ if TYPE_CHECKING:
 _FEASIBILITY = 1e-7
 """Enough for proposals, and faster than the tolerance of answers."""
 
-_OWNER = np.zeros(1, dtype=np.int64)
+_TIE_BREAK = 1e-9
+"""Weight of the violation ``min(y, s)`` beside the dual score: it decides only between neurons without one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class LeafAnswer:
-    """Whether a group is closed on a box (rigorous), the solver's inputs (p, n) as candidates, and the programs solved."""
+    """What came of a batch of boxes.
 
-    closed: bool
-    points: Matrix
-    programs: int
+    Attributes
+    ----------
+    is_open
+        Which groups (B, G) are still open; what is not was closed rigorously.
+    points
+        Pairs of a group and a point of its box, as the solver proposed them.
+    programs, closed
+        Linear programs solved, and pairs of box and group closed.
+    """
+
+    is_open: BoolArray
+    points: list[tuple[int, Vector]] = field(default_factory=list)
+    programs: int = 0
+    closed: int = 0
 
 
 class LeafSearch:
@@ -60,52 +68,67 @@ class LeafSearch:
         self, backend: Backend, origin: Origin, goals: Goals, *, most_unstable: int = 25, most_programs: int = 30
     ) -> None:
         self._backend, self._origin, self._goals = backend, origin, goals
-        self.most_unstable, self._most_programs = most_unstable, most_programs
+        self._most_unstable, self._most_programs = most_unstable, most_programs
 
-    def close(self, box: Boxes, group: int, deadline: Deadline) -> LeafAnswer:
-        """Try to close one group on one box (a batch of one)."""
-        chosen = self._goals.group == group
-        rows, offsets = self._goals.rows[chosen], self._goals.offsets[chosen]
-        try:
-            task = _Leaf(self._origin, box, rows, offsets, self._backend)
-            closed = task.search(self._most_programs, SolveOptions(deadline=deadline, presolve=False, feasibility=_FEASIBILITY))
-        except Exception:  # noqa: BLE001 - whatever a solver does, the box is merely not closed
-            return LeafAnswer(False, np.zeros((0, box.lower.shape[1])), 1)
-        points = np.array(task.points).reshape(-1, box.lower.shape[1])
-        return LeafAnswer(closed, np.clip(points, box.lower, box.upper), task.programs)
+    def close(self, boxes: Boxes, is_open: BoolArray, deadline: Deadline) -> LeafAnswer:
+        """Try to close the open groups of every box with few unstable neurons."""
+        answer = LeafAnswer(is_open.copy())
+        options = SolveOptions(deadline=deadline, presolve=False, feasibility=_FEASIBILITY)
+        proposals: list[Proposal] = []
+        complete: list[tuple[int, int, slice]] = []
+        for b in np.flatnonzero(boxes.unstable.sum(axis=1) <= self._most_unstable).tolist():
+            for g in np.flatnonzero(is_open[b]).tolist():
+                leaf = _Leaf(self._origin, boxes[b : b + 1], self._goals, g)
+                try:
+                    ended = leaf.search(self._backend, self._most_programs, options)
+                except Exception:  # whatever a solver does, the box is merely not closed
+                    ended = False
+                answer.programs += leaf.programs
+                answer.points += [(g, np.clip(x, boxes.lower[b], boxes.upper[b])) for x in leaf.points if np.isfinite(x).all()]
+                if ended:
+                    complete.append((b, g, slice(len(proposals), len(proposals) + len(leaf.nodes))))
+                    proposals += [Proposal(b, leaf.neurons, *node) for node in leaf.nodes]
+        confirmed = refuted(self._origin, boxes, self._goals, proposals)
+        for b, g, nodes in complete:
+            if confirmed[nodes].all():
+                answer.is_open[b, g] = False
+                answer.closed += 1
+        return answer
 
 
 class _Leaf:
-    """One box and one group."""
+    """One box and one group: its nodes that the solver takes for closed, as (multipliers, phases, weights)."""
 
-    def __init__(self, origin: Origin, box: Boxes, rows: Matrix, offsets: Vector, backend: Backend) -> None:
-        self._origin, self._box, self._rows, self._offsets = origin, box, rows, offsets
+    def __init__(self, origin: Origin, box: Boxes, goals: Goals, group: int) -> None:
+        self._chosen = goals.group == group
+        rows, offsets = goals.rows[self._chosen], goals.offsets[self._chosen]
         self._problem: LeafProgram = leaf_program(origin.compiled, box, rows, offsets)
-        self._session: Session = open_session(backend, self._problem.program)
+        self.neurons = self._problem.neurons
+        self.nodes: list[tuple[Vector, Vector, Vector]] = []
         self.points: list[Vector] = []
         self.programs = 0
 
-    def search(self, most: int, options: SolveOptions) -> bool:
-        """Depth first over phases: whether every node was closed within `most` programs."""
+    def search(self, backend: Backend, most: int, options: SolveOptions) -> bool:
+        """Depth first over phases: whether the solver takes every node for closed within `most` programs."""
         problem = self._problem
-        count = len(problem.neurons)
-        stack: list[Vector] = [np.zeros(count)]  # +1 active, -1 inactive, 0 free
-        tops = problem.program.upper[np.concatenate([problem.active, problem.inactive])]
+        session = open_session(backend, problem.program)
+        columns = np.concatenate([problem.active, problem.inactive])
+        tops, floors = problem.program.upper[columns], np.zeros(len(columns))
+        stack: list[Vector] = [np.zeros(len(self.neurons))]  # +1 active, -1 inactive, 0 free
         while stack:
             if self.programs + len(stack) > most:
                 return False
             phases = stack.pop()
-            decided = np.concatenate([phases < 0, phases > 0])
-            columns = np.concatenate([problem.active, problem.inactive])
-            self._session.set_column_bounds(columns, np.zeros(2 * count), np.where(decided, 0.0, tops))
-            result = self._session.solve(options)
+            if self.programs:
+                decided = np.concatenate([phases < 0, phases > 0])
+                session.set_column_bounds(columns, floors, np.where(decided, 0.0, tops))
+            result = session.solve(options)
             self.programs += 1
             if self._closed(result, phases):
                 continue
             k = self._branch(result, phases)
-            if k < 0:
+            if k < 0 or result.primal is None:
                 return False
-            assert result.primal is not None
             self.points.append(result.primal[: problem.inputs])
             sign = 1.0 if result.primal[problem.active[k]] >= result.primal[problem.inactive[k]] else -1.0
             for phase in (-sign, sign):
@@ -120,41 +143,24 @@ class _Leaf:
         if result.status is not Status.OPTIMAL or result.primal is None or result.row_duals is None or (phases != 0).all():
             return -1
         score = np.abs(result.row_duals[count : 2 * count]) * problem.intercepts
-        score += 1e-9 * np.minimum(result.primal[problem.active], result.primal[problem.inactive])
+        score += _TIE_BREAK * np.minimum(result.primal[problem.active], result.primal[problem.inactive])
         return int(np.argmax(np.where((phases == 0) & np.isfinite(score), score, -1.0)))
 
     def _closed(self, result: SolveResult, phases: Vector) -> bool:
-        """Whether the duals prove, of the exact network, that no point of the node meets all rows."""
-        duals = result.row_duals if result.row_duals is not None else None if result.ray is None else -result.ray
-        if duals is None or duals.shape != (self._problem.program.rows,) or not np.isfinite(duals).all():
+        """Whether the solver takes the node for closed and says by which multipliers."""
+        if result.status is Status.OPTIMAL and result.objective is not None and result.objective < 0:
+            duals = result.row_duals
+        elif result.status is Status.INFEASIBLE and result.ray is not None:
+            duals = -result.ray
+        else:
+            return False
+        if duals is None or duals.shape != (self._problem.program.rows,):
             return False
         count = len(phases)
-        weights = np.maximum(-duals[2 * count :], 0.0)  # t <= g_r is written g_r - t >= -c
-        total = float(weights.sum())
-        scale = 1.0 / total if result.row_duals is not None and total > 0 else 1.0
-        return self.bound(scale * duals[:count], scale * weights, phases) < 0.0
-
-    def bound(self, multipliers: Vector, weights: Vector, phases: Vector) -> float:
-        """Upper bound of ``weights . g`` on the node, for any multipliers (m,) and nonnegative weights (r,)."""
-        origin, box, neurons = self._origin, self._box, self._problem.neurons
-        low, high = box.low[0].copy(), box.high[0].copy()
-        low[neurons[phases > 0]] = 0.0
-        high[neurons[phases < 0]] = 0.0
-        stable_on = (box.low[0] >= 0).astype(np.float64)
-        given = np.full(len(low), np.nan)
-        given[neurons] = multipliers
-
-        def choose(step: ReluStep, adjoints: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-            own = step.neurons
-            pi = np.where(np.isnan(given[own]), adjoints * stable_on[own], given[own])
-            return pi, low[None, own], high[None, own]
-
-        seeds = {origin.compiled.output: (weights @ self._rows)[None]}
-        with np.errstate(over="ignore", invalid="ignore"):
-            pulled = pull_back(origin.compiled, origin.charges, seeds, choose)
-            constant = pulled.constant + weights @ self._offsets
-            # the seed is one sum of products, the constant another
-            size = (weights @ np.abs(self._rows)) @ origin.charges.magnitudes[origin.compiled.output]
-            size = size + weights @ np.abs(self._offsets) + np.abs(constant)
-            error = pulled.error + 2.0 * gamma(len(weights) + 4) * size + 2.0**-1000
-        return float(upper_ends(Pulled(pulled.coefficients, constant, error), box.regions, _OWNER)[0])
+        own = np.maximum(-duals[2 * count :], 0.0)  # t <= g_r stands as g_r - t >= -c
+        total = float(own.sum())
+        scale = 1.0 / total if total > 0 else 1.0
+        weights = np.zeros(len(self._chosen))
+        weights[self._chosen] = scale * own
+        self.nodes.append((scale * duals[:count], phases, weights))
+        return True

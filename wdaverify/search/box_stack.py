@@ -9,7 +9,7 @@ import numpy as np
 from wdaverify.bounds.boxes import Boxes
 
 if TYPE_CHECKING:
-    from wdaverify._types import BoolArray, Matrix
+    from wdaverify._types import BoolArray
 
 
 class Entry(NamedTuple):
@@ -23,25 +23,23 @@ class BoxStack:
     """Last in, first out, many at a time; a box on it is one row of a few arrays."""
 
     def __init__(self, first: Boxes, is_open: BoolArray) -> None:
-        self._arrays: list[Matrix | BoolArray] = [first.lower, first.upper, first.low, first.high, is_open]
-        self._arrays = [array.copy() for array in self._arrays]
+        self._floats = [end.copy() for end in (first.lower, first.upper, first.low, first.high)]
+        self._open = is_open.copy()
         self.count = first.count
 
     def push(self, boxes: Boxes, is_open: BoolArray) -> None:
         """Put boxes on top, the last one uppermost."""
-        new = (boxes.lower, boxes.upper, boxes.low, boxes.high, is_open)
-        end = self.count + boxes.count
-        for k, (old, more) in enumerate(zip(self._arrays, new, strict=True)):
-            if end > len(old):
-                larger = np.empty((2 * end, old.shape[1]), dtype=old.dtype)
-                larger[: self.count] = old[: self.count]
-                self._arrays[k] = larger
-            self._arrays[k][self.count : end] = more
+        start, end = self.count, self.count + boxes.count
+        if end > len(self._open):
+            self._floats = [np.resize(array, (2 * end, array.shape[1])) for array in self._floats]
+            self._open = np.resize(self._open, (2 * end, self._open.shape[1]))
+        for array, more in zip(self._floats, (boxes.lower, boxes.upper, boxes.low, boxes.high), strict=True):
+            array[start:end] = more
+        self._open[start:end] = is_open
         self.count = end
 
     def pop(self, most: int) -> Entry:
         """Take up to `most` boxes off the top."""
-        start = max(0, self.count - most)
-        lower, upper, low, high, is_open = (array[start : self.count].copy() for array in self._arrays)
+        start, end = max(0, self.count - most), self.count
         self.count = start
-        return Entry(Boxes(lower, upper, low, high), is_open)
+        return Entry(Boxes(*(array[start:end].copy() for array in self._floats)), self._open[start:end].copy())

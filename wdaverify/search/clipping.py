@@ -15,11 +15,11 @@ import numpy as np
 
 from wdaverify._tolerances import UNIT_ROUNDOFF
 from wdaverify.bounds.backward import upper_ends
-from wdaverify.bounds.lagrangian import Pulled
 from wdaverify.domain import Regions
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, Matrix
+    from wdaverify.bounds.lagrangian import Pulled
     from wdaverify.search.goals import Goals
 
 _ROUNDS = 2
@@ -50,7 +50,7 @@ def clip(lower: Matrix, upper: Matrix, forms: Pulled, goals: Goals, is_open: Boo
         is_open = is_open & (low <= high).all(axis=2)
         low = np.where(is_open[..., None], low, np.broadcast_to(lower[:, None], shape))
         high = np.where(is_open[..., None], high, np.broadcast_to(upper[:, None], shape))
-    some = is_open.any(axis=1)[:, None]
+    some = np.asarray(is_open.any(axis=1, keepdims=True))
     hull_low = np.where(is_open[..., None], low, np.inf).min(axis=1)
     hull_high = np.where(is_open[..., None], high, -np.inf).max(axis=1)
     return np.where(some, hull_low, lower), np.where(some, hull_high, upper), is_open
@@ -68,7 +68,7 @@ def _clipped(low: Matrix, high: Matrix, forms: Pulled, goals: Goals) -> tuple[Ma
         length = np.where(np.isnan(length), np.inf, length + np.finfo(float).tiny)
         cut_low = np.where(a > 0, np.nextafter(u - length, -np.inf), -np.inf)
         cut_high = np.where(a < 0, np.nextafter(l + length, np.inf), np.inf)
-    empty = (most < 0)[:, None]
+    empty = np.broadcast_to(most[:, None] < 0, a.shape)
     cut_low = np.where(empty, np.inf, np.maximum(l, cut_low)).reshape(boxes, rows, n)
     cut_high = np.where(empty, -np.inf, np.minimum(u, cut_high)).reshape(boxes, rows, n)
     starts = np.searchsorted(goals.group, np.arange(goals.groups))

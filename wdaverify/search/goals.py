@@ -51,7 +51,7 @@ class Goals:
         """
         rows = np.concatenate([rows for rows, _ in parts])
         offsets = np.concatenate([offsets for _, offsets in parts])
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             slack = _ROUNDING * (np.abs(rows) @ magnitude + np.abs(offsets)) + TINY * (2.0**64 + magnitude.sum())
             raised = np.nextafter(offsets + slack, np.inf)
         group = np.repeat(np.arange(len(parts)), [len(offsets) for _, offsets in parts])

@@ -106,7 +106,7 @@ class InputSplit:
         self._stack = BoxStack(root, np.ones((root.count, goals.groups), dtype=bool))
         self.statistics = SplitStatistics()
         self.found = False
-        self._stuck = np.zeros(goals.groups, dtype=bool)
+        self._stuck, self._wanted = np.zeros(goals.groups, dtype=bool), np.ones(goals.groups, dtype=bool)
 
     def run(self, boxes: int, deadline: Deadline) -> Verdict:
         """Search on for so many boxes: closed, found, or open."""
@@ -116,20 +116,25 @@ class InputSplit:
                 break
             batch, is_open = self._stack.pop(BATCH)
             self.statistics.boxes += batch.count
+            is_open &= self._wanted
             self._step(batch, is_open, deadline)
         if self.found:
             return Verdict.FOUND
-        return Verdict.OPEN if self._stack.count or self._stuck.any() else Verdict.CLOSED
+        return Verdict.OPEN if self._stack.count or self.stuck.any() else Verdict.CLOSED
+
+    def drop(self, group: int) -> None:
+        """Look for a group no longer: the caller knows about it from elsewhere."""
+        self._wanted[group] = False
 
     @property
     def pending(self) -> int:
-        """Boxes that wait."""
+        """Boxes that wait; with none of them going on is of no use."""
         return self._stack.count
 
     @property
-    def exhausted(self) -> bool:
-        """Whether going on is of no use."""
-        return self._stack.count == 0
+    def stuck(self) -> BoolArray:
+        """The groups (G,) that stay open on a box that cannot be halved."""
+        return self._stuck & self._wanted
 
     def _step(self, batch: Boxes, is_open: BoolArray, deadline: Deadline) -> None:
         """Bound a batch of boxes and put the halves of what stays open on the stack."""
@@ -176,17 +181,13 @@ class InputSplit:
     def _leaves(self, boxes: Boxes, is_open: BoolArray, deadline: Deadline) -> BoolArray:
         """Which groups stay open where few neurons are unstable."""
         assert self._leaf is not None
-        is_open = is_open.copy()
-        for b in np.flatnonzero(boxes.unstable.sum(axis=1) <= self._leaf.most_unstable):
-            for g in np.flatnonzero(is_open[b]):
-                answer = self._leaf.close(boxes[b : b + 1], int(g), deadline)
-                self.statistics.programs += answer.programs
-                if answer.closed:
-                    self.statistics.leaves += 1
-                    is_open[b, g] = False
-                elif len(answer.points) and self._try(answer.points, np.arange(self._goals.groups) == g):
-                    return is_open
-        return is_open
+        answer = self._leaf.close(boxes, is_open, deadline)
+        self.statistics.programs += answer.programs
+        self.statistics.leaves += answer.closed
+        if answer.points:
+            groups = np.array([g for g, _ in answer.points])
+            self._try(np.array([x for _, x in answer.points]), groups[:, None] == np.arange(self._goals.groups))
+        return answer.is_open
 
     def _halve(self, boxes: Boxes, is_open: BoolArray, shares: Matrix, slopes: Matrix) -> None:
         """Replace boxes by their halves."""

@@ -61,7 +61,8 @@ def leaf_program(compiled: CompiledNetwork, box: Boxes, rows: Matrix, offsets: V
     low, high = box.low[0], box.high[0]
     neurons = np.flatnonzero((low < 0) & (high > 0))
     m, n, count = len(neurons), compiled.inputs, len(offsets)
-    definitions, constants, output = _eliminated(compiled, low, high, neurons)
+    forms, output = _eliminated(compiled, low, neurons)
+    definitions, constants = forms[:, :-1], forms[:, -1]
     l, u = low[neurons], high[neurons]  # noqa: E741
     scale = np.maximum(-l, u)
     matrix = np.zeros((2 * m + count, n + 1 + 2 * m))
@@ -71,7 +72,8 @@ def leaf_program(compiled: CompiledNetwork, box: Boxes, rows: Matrix, offsets: V
     matrix[k, y] += 1.0
     matrix[k, s] = -1.0
     matrix[m + k, y], matrix[m + k, s] = -l / scale, u / scale
-    goals, goal_constants = rows @ output[0], rows @ output[1] + offsets
+    goal_forms = rows @ output
+    goals, goal_constants = goal_forms[:, :-1], goal_forms[:, -1] + offsets
     matrix[2 * m :, :n], matrix[2 * m :, n + 1 : n + 1 + m] = goals[:, :n], goals[:, n:]
     matrix[2 * m :, n] = -1.0
     intercepts = -l * u / scale
@@ -90,27 +92,26 @@ def leaf_program(compiled: CompiledNetwork, box: Boxes, rows: Matrix, offsets: V
     return LeafProgram(program, neurons, n, intercepts)
 
 
-def _eliminated(
-    compiled: CompiledNetwork, low: Vector, high: Vector, neurons: IntArray
-) -> tuple[Matrix, Vector, tuple[Matrix, Vector]]:
-    """The unstable pre-activations and the output as affine functions of (x, y): coefficients (., n + m) and constants."""
-    n, width = compiled.inputs, compiled.inputs + len(neurons)
-    definitions, constants = np.zeros((len(neurons), width)), np.zeros(len(neurons))
-    values: list[tuple[Matrix, Vector]] = []
+def _eliminated(compiled: CompiledNetwork, low: Vector, neurons: IntArray) -> tuple[Matrix, Matrix]:
+    """The unstable pre-activations and the output as affine functions: rows of coefficients of (x, y, 1)."""
+    n, width = compiled.inputs, compiled.inputs + len(neurons) + 1
+    definitions = np.zeros((len(neurons), width))
+    values: list[Matrix] = []
     for step in compiled.steps:
         if isinstance(step, InputStep):
-            values.append((np.eye(n, width), np.zeros(n)))
+            values.append(np.eye(n, width))
         elif isinstance(step, AffineStep):
-            terms = [(f, *values[s]) for f, s in zip(step.factors, step.sources, strict=True)]
-            slope = sum((f.matrix @ a for f, a, _ in terms), np.zeros((step.size, width)))
-            values.append((slope, sum((f.matrix @ c for f, _, c in terms), step.bias)))
+            value = step.factors[0].matrix @ values[step.sources[0]]
+            for factor, source in zip(step.factors[1:], step.sources[1:], strict=True):
+                value += factor.matrix @ values[source]
+            value[:, -1] += step.bias
+            values.append(value)
         else:
-            slope, offset = values[step.source]
-            on = (low[step.neurons] >= 0).astype(np.float64)
+            value = values[step.source]
             first, last = np.searchsorted(neurons, [step.first, step.first + step.size])
             here = neurons[first:last] - step.first
-            definitions[first:last], constants[first:last] = slope[here], offset[here]
-            slope, offset = slope * on[:, None], offset * on
-            slope[here, n + np.arange(first, last)] = 1.0
-            values.append((slope, offset))
-    return definitions, constants, values[compiled.output]
+            definitions[first:last] = value[here]
+            value = np.where((low[step.neurons] >= 0)[:, None], value, 0.0)
+            value[here, n + np.arange(first, last)] = 1.0
+            values.append(value)
+    return definitions, values[compiled.output]
