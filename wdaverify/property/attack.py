@@ -21,7 +21,7 @@ FEW_INPUTS = 10
 _CANDIDATES = 16
 """Attack points of a disjunct that are confirmed exactly."""
 
-_THOROUGH_WORK = 3e7
+_THOROUGH_WORK = 1e7
 """Weights times points of a step of the thorough attack."""
 
 _MOST_POINTS, _LEAST_POINTS = 6000, 64

@@ -1,7 +1,7 @@
 """Decide the disjuncts that share one input box: by linear bounds, by splitting inputs, by splitting phases.
 
 Inputs are split where they are few. Which of the two searches is faster can only be guessed, so that they take turns with
-growing budgets, the one that looks cheaper first: neither loses by more than a constant factor.
+growing budgets, and the one that looks cheaper gets more of each: neither loses by more than a constant factor.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from wdaverify.program.backend import Backend
     from wdaverify.property.case import Case
 
-_FIRST_BOXES, _FIRST_NODES = 1536, 256
-"""Budgets of the first turn, of about the same time."""
+_FIRST_BOXES, _FIRST_NODES = 512, 128
+"""Budgets of the first turn, some tenths of a second each."""
+
+_UNLIKELY = 4
+"""So many times fewer nodes where splitting inputs looks better."""
 
 _GROWTH = 3
 """Budgets grow by this factor from turn to turn: starting again then costs at most half as much again."""
@@ -59,7 +62,7 @@ class BoxQuestion:
         self._split: InputSplit | None = None
         self._origin: tuple[Origin, Boxes] | None = None
         self._goals: list[Case] = []
-        self._split_first = False
+        self._split_pays = False
         self._prepared = False
         self._turn = 0
         self._boxes = 0
@@ -90,8 +93,7 @@ class BoxQuestion:
         if not self._prepared:
             self._prepare()
         factor = _GROWTH**self._turn
-        turns = [self._take_split, self._take_phases] if self._split_first else [self._take_phases, self._take_split]
-        for take in turns:
+        for take in (self._take_split, self._take_phases):
             if self._open and not any(c.witness is not None for c in self._cases) and not self._deadline.passed:
                 take(factor)
         self._turn += 1
@@ -125,7 +127,7 @@ class BoxQuestion:
             return
         origin, root = self._origin
         self._split = self._splitter(self._goals, root)
-        self._split_first = halving_pays(origin, root, Goals.of([(c.rows, c.offsets) for c in self._goals], self._magnitude()))
+        self._split_pays = halving_pays(origin, root, Goals.of([(c.rows, c.offsets) for c in self._goals], self._magnitude()))
 
     def _splitter(self, cases: list[Case], root: Boxes) -> InputSplit:
         """Input splitting of some cases on a part of the box."""
@@ -148,8 +150,8 @@ class BoxQuestion:
             for case, stuck in zip(self._goals, split.stuck, strict=True):
                 case.closed = case.closed or not stuck
         for case in self._open:
-            if not split.found and not self._deadline.passed:
-                self._attack(case, factor)
+            if self._turn and not split.found and not self._deadline.passed:
+                self._attack(case, factor // _GROWTH)
 
     def _attack(self, case: Case, factor: int) -> None:
         """A thorough attack, then the search in small boxes round its best points."""
@@ -169,10 +171,11 @@ class BoxQuestion:
 
     def _take_phases(self, factor: int) -> None:
         """Search the phases of every open case, from the start."""
+        nodes = _FIRST_NODES * factor // (_UNLIKELY if self._split_pays else 1)
         unlimited = self._split is None and len(self._open) == 1
         for case in self._open:
             search = self._phases[id(case)]
             if not search.exhausted and not self._deadline.passed:
-                search.run(2**60 if unlimited else _FIRST_NODES * factor, self._deadline)
+                search.run(2**60 if unlimited else nodes, self._deadline)
             if case.witness is not None:
                 return
