@@ -74,3 +74,11 @@ def test_names_that_are_no_text_are_escaped(folder):
     result = subprocess.run([*COMMAND, "inspect", name, "--output", "i.json"], capture_output=True, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     assert json.loads((folder / "i.json").read_text())["model"]["file"].endswith("he.onnx")
+
+
+def test_solvers_print_nothing_of_their_own(folder):
+    """The verdict is the first line of stdout: a solver's banner would be read as one."""
+    traps = HOSTILE.parent / "traps"
+    command = [*COMMAND, "verify", str(traps / "t4a_margin_neg.onnx"), str(traps / "t4a_margin_neg.vnnlib")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "unsat\n")

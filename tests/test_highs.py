@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from tests.backend_cases import INF, check_case, random_program
 from tests.program_bank import LINEAR, program
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError, SolverError
 from wdaverify.program.backend import SolveOptions, get_backend, open_session
-from wdaverify.program.kkt import proves_infeasible, residuals
+from wdaverify.program.kkt import proves_infeasible, residuals, safe_bound
+from wdaverify.program.program import Sense
 from wdaverify.program.result import Status
 from wdaverify_solvers.highs import HighsBackend
 from wdaverify_solvers.pulp import CbcBackend
@@ -155,3 +158,45 @@ class _LateClock:
         if name == "time_limit":
             self.limits.append(value)
         return self.highs.setOptionValue(name, value)
+
+
+class TestCutoff:
+    """A cutoff ends a linear program early, with duals that show that it is passed; in either sense."""
+
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("sense", list(Sense))
+    def test_duals_prove_that_the_cutoff_is_passed(self, seed, sense):
+        rng = np.random.default_rng(seed)
+        ends = [(-1.0, 1.0)] * 40
+        task = program(rng.normal(size=80), rng.normal(size=(40, 80)), ends, [(0, 1)] * 80, sense=sense, constant=7.0)
+        optimum = get_backend("highs").solve(task).objective
+        cutoff = optimum - 3.0 * sense.sign
+        result = get_backend("highs").solve(task, SolveOptions(cutoff=cutoff, presolve=False))
+        assert result.status is Status.LIMIT
+        assert sense.sign * safe_bound(task, result.row_duals) >= sense.sign * cutoff - 1e-7
+        beyond = SolveOptions(cutoff=optimum + 3.0 * sense.sign, presolve=False)
+        assert get_backend("highs").solve(task, beyond).objective == pytest.approx(optimum, abs=1e-7)
+
+
+class TestAddedRows:
+    @pytest.mark.parametrize("seed", range(6))
+    def test_rows_added_later_are_rows_like_others(self, seed):
+        """Solve, add rows, solve: the same optimum and proved bound as of the whole program."""
+        whole = random_program(np.random.default_rng(seed))
+        first = whole.rows // 2
+        half = replace(
+            whole, matrix=csr_array(whole.matrix[:first]), row_lower=whole.row_lower[:first], row_upper=whole.row_upper[:first]
+        )
+        session = open_session(get_backend("highs"), half)
+        session.solve()
+        session.add_rows(csr_array(whole.matrix[first:]), whole.row_lower[first:], whole.row_upper[first:])
+        result, expected = session.solve(), get_backend("highs").solve(whole)
+        assert result.objective == pytest.approx(expected.objective, abs=1e-8)
+        assert safe_bound(session.program, result.row_duals) == pytest.approx(expected.objective, abs=1e-7)
+        session.set_row_bounds([whole.rows - 1], -INF, INF)
+        assert session.solve().status is Status.OPTIMAL
+
+    def test_rows_that_highs_would_alter_fail_the_solve(self):
+        session = open_session(get_backend("highs"), program([1, 1], [[1, 1]], [(1, INF)], [(0, 1)] * 2))
+        session.add_rows(csr_array([[1e-12, 1.0]]), -INF, 1.0)
+        assert session.solve().status is Status.FAILED

@@ -18,106 +18,144 @@ from tests.strategies import small_networks
 from wdaverify._deadline import Deadline
 from wdaverify._types import Norm
 from wdaverify.bounds.crown import crown_bounds
-from wdaverify.bounds.interval import node_intervals
 from wdaverify.domain import Box, Regions
-from wdaverify.encode.graph import Ranges
-from wdaverify.encode.split_triangle import NO_COLUMN, encode_split_triangle
-from wdaverify.ir.evaluate import forward, trace
+from wdaverify.ir.evaluate import forward
 from wdaverify.ir.network import Network, Node
 from wdaverify.ir.ops import Affine, Input, Relu
 from wdaverify.program.backend import get_backend
-from wdaverify.program.builder import ProgramBuilder
-from wdaverify.program.program import Sense
 from wdaverify.program.result import SolveResult, Status
 from wdaverify.risk.distance import distance
+from wdaverify.search.ceiling import Multipliers
+from wdaverify.search.goal import GoalSearch
+from wdaverify.search.inputs import InputSet
+from wdaverify.search.neuron_bounds import NeuronBounds
+from wdaverify.search.question import Question
 from wdaverify.search.relaxation import PhaseRelaxation
-from wdaverify.search.tree import Verdict, search_depth
+from wdaverify.search.tightening import tighten
+from wdaverify.search.tree import DepthFirst, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wdaverify.encode.split_triangle import SplitTriangle
-    from wdaverify.program.backend import Session
+    from wdaverify.program.backend import Backend, Session
     from wdaverify.program.program import Program
 
 HIGHS = get_backend("highs")
 
 
-def ranges_on(network: Network, lower: np.ndarray, upper: np.ndarray) -> Ranges:
-    regions = Regions(lower[None], upper[None])
-    bounds, intervals = crown_bounds(network, regions), node_intervals(network, regions)
-    low = {name: interval.lower[0] for name, interval in intervals.items()}
-    high = {name: interval.upper[0] for name, interval in intervals.items()}
-    return Ranges(
-        {**low, **{k: np.maximum(low[k], v[0]) for k, v in bounds.lower.items()}},
-        {**high, **{k: np.minimum(high[k], v[0]) for k, v in bounds.upper.items()}},
-    )
+def against(network: Network, label: int) -> Question:
+    """The questions ``f_j - f_label`` of all other classes."""
+    rows = np.delete(np.eye(network.outputs) - np.eye(network.outputs)[label], label, axis=0)
+    return Question.of(rows, inputs=network.inputs)
 
 
-def relaxed(network: Network, lower: np.ndarray, upper: np.ndarray) -> tuple[Program, SplitTriangle]:
-    builder = ProgramBuilder()
-    encoding = encode_split_triangle(builder, network, ranges_on(network, lower, upper))
-    return builder.build(Sense.MAXIMISE), encoding
+def relaxed(
+    network: Network, regions: Regions, label: int = 0, backend: Backend = HIGHS, question: Question | None = None
+) -> PhaseRelaxation:
+    bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
+    return PhaseRelaxation(backend, network, question or against(network, label), InputSet(regions), bounds)
+
+
+def boxed(x: np.ndarray, radius: float) -> Regions:
+    return Regions((x - radius)[None], (x + radius)[None])
+
+
+def pre_activations(network: Network, x: np.ndarray) -> np.ndarray:
+    """All of them at one point, by number."""
+    compiled = network.compiled
+    values = compiled.trace(x[None])
+    return np.concatenate([np.zeros(0), *(values[step.source][0] for step in compiled.relus)])
+
+
+def path_of(relaxation: PhaseRelaxation, z: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(k) + 1 if z[k] >= 0 else -int(k) - 1 for k in np.flatnonzero(relaxation.free))
 
 
 @settings(max_examples=25, deadline=None)
-@given(network=small_networks(), seed=st.integers(0, 1000), decided=st.booleans())
-def test_the_relaxation_contains_the_graph(network: Network, seed: int, decided: bool) -> None:
-    """Fix the input: the outputs of the network are feasible, also under the phases that the point has."""
-    point = np.random.default_rng(seed).uniform(-1, 1, 2)
-    program, encoding = relaxed(network, -np.ones(2), np.ones(2))
-    session = HIGHS.open(program)
-    session.set_column_bounds(encoding.inputs, point, point)
-    outputs = forward(network, point[None])[0]
-    session.set_column_bounds(encoding.outputs.plus, outputs - 1e-7, outputs + 1e-7)
-    if decided:
-        values = trace(network, point[None])
-        z = np.array([values[network.sources(name)[0]][0][k] for name, k in encoding.neurons.names])
-        session.set_column_bounds(encoding.neurons.inactive[z >= 0], 0.0, 0.0)
-        session.set_column_bounds(encoding.neurons.active[z < 0], 0.0, 0.0)
+@given(network=small_networks(), seed=st.integers(0, 1000), part=st.floats(0, 1))
+def test_the_relaxation_contains_the_graph(network: Network, seed: int, part: float) -> None:
+    """Fix the input: the outputs of the network are feasible, also under some of the phases that the point has."""
+    x = np.random.default_rng(seed).uniform(-1, 1, 2)
+    relaxation = relaxed(network, boxed(np.zeros(2), 1.0))
+    lp, session = relaxation.lp, HIGHS.open(relaxation.lp.program)
+    z = pre_activations(network, x)
+    path = path_of(relaxation, z)
+    for decision in path[: int(part * len(path))]:
+        k = int(np.flatnonzero(lp.free == abs(decision) - 1)[0])
+        session.set_column_bounds([lp.inactive[k] if decision > 0 else lp.active[k]], 0.0, 0.0)
+    session.set_column_bounds(np.arange(2), x, x)
+    goals = relaxation.question.rows @ forward(network, x[None])[0]
+    session.set_column_bounds(lp.goals, goals - 1e-7, goals + 1e-7)
     assert session.solve().status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("kind", sorted(NETWORKS))
+def test_every_multiplier_bounds_every_point(kind: str, norm: Norm) -> None:
+    """Ceilings hold whatever the multipliers are, at the root and at nodes, for boxes and balls."""
+    rng = np.random.default_rng(3)
+    network = NETWORKS[kind](rng)
+    center = np.full(network.inputs, 0.5)
+    regions = Regions.balls(Box(0, 1), center[None], 0.4, norm)
+    relaxation = relaxed(network, regions)
+    points = center + 0.4 * rng.uniform(-1, 1, (200, network.inputs)) * rng.random((200, 1))
+    points = points[np.linalg.norm(points - center, ord=norm.order, axis=1) <= 0.4]
+    goals = forward(network, points) @ relaxation.question.rows.T
+    for trial in range(6):
+        x = points[trial]
+        z = pre_activations(network, x)
+        path = path_of(relaxation, z)
+        relaxation.move(path[: len(path) * trial // 5])
+        inside = [k for k, p in enumerate(points) if all(
+            (pre_activations(network, p)[abs(d) - 1] >= 0) == (d > 0) for d in path[: len(path) * trial // 5])]  # fmt: skip
+        for goal in range(len(relaxation.question.rows)):
+            relaxation.aim(goal)
+            weights = np.eye(len(relaxation.question.rows))[goal]
+            multipliers = Multipliers(rng.normal(size=network.relus) * rng.choice([0.0, 0.1, 1.0]), weights, np.zeros(0))
+            assert relaxation.ceiling(multipliers) >= goals[inside, goal].max()
+            answer = relaxation.answer(-np.inf, Deadline())
+            assert answer.ceiling >= goals[inside, goal].max()
 
 
 @pytest.mark.parametrize("kind", sorted(NETWORKS))
 def test_all_phases_fixed_is_the_network(kind: str) -> None:
-    """With every decision taken the program is the affine piece: its optimum is the forward value."""
+    """With every decision taken on a tiny box the ceiling is the forward value."""
     network = NETWORKS[kind](np.random.default_rng(1))
-    x = np.random.default_rng(2).uniform(0, 1, network.inputs)
-    program, encoding = relaxed(network, np.zeros(network.inputs), np.ones(network.inputs))
-    values = trace(network, x[None])
-    z = np.array([values[network.sources(name)[0]][0][k] for name, k in encoding.neurons.names])
-    session = HIGHS.open(program)
-    session.set_column_bounds(encoding.inputs, x, x)
-    session.set_column_bounds(encoding.neurons.inactive[z >= 0], 0.0, 0.0)
-    session.set_column_bounds(encoding.neurons.active[z < 0], 0.0, 0.0)
-    truth = values[network.output][0]
-    assert NO_COLUMN not in encoding.outputs.plus
-    for k, column in enumerate(encoding.outputs.plus):
-        for sign in (1.0, -1.0):
-            session.set_objective([column], [sign])
-            result = session.solve()
-            assert result.objective == pytest.approx(sign * truth[k], rel=1e-6, abs=1e-6 * max(1e-3, np.abs(truth).max()))
-        session.set_objective([column], [0.0])
+    x = np.random.default_rng(2).uniform(0.1, 0.9, network.inputs)
+    relaxation = relaxed(network, Regions(np.zeros((1, network.inputs)), np.ones((1, network.inputs))))
+    tiny = relaxed(network, boxed(x, 1e-9))
+    truth = relaxation.question.rows @ forward(network, x[None])[0]
+    scale = np.abs(forward(network, x[None])).max() + 1.0
+    for goal in range(len(truth)):
+        tiny.aim(goal)
+        assert tiny.answer(-np.inf, Deadline()).ceiling == pytest.approx(truth[goal], abs=1e-5 * scale)
+        relaxation.aim(goal)
+        relaxation.move(path_of(relaxation, pre_activations(network, x)))
+        assert relaxation.answer(-np.inf, Deadline()).ceiling >= truth[goal] - 1e-12 * scale
 
 
-def verdict(network: Network, x: np.ndarray, label: int, target: int, radius: float, relaxation: PhaseRelaxation) -> Verdict:
-    relaxation.aim(relaxation.outputs[[target, label]], [1.0, -1.0])
+def goal_search(network: Network, regions: Regions, label: int, target: int, backend: Backend = HIGHS) -> GoalSearch:
+    question = against(network, label)
+    goal = target - (target > label)
+    inputs = InputSet(regions)
+
+    def build(bounds: NeuronBounds) -> PhaseRelaxation:
+        return PhaseRelaxation(backend, network, question, inputs, bounds)
 
     def accept(point: np.ndarray) -> bool:
-        logits = forward(network, np.clip(point, x - radius, x + radius)[None])[0]
+        logits = forward(network, np.clip(point, inputs.lower, inputs.upper)[None])[0]
         return bool(logits[target] >= logits[label])
 
-    return search_depth(relaxation, accept, deadline=Deadline(), nodes=10_000).verdict
+    bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
+    return GoalSearch(build(bounds), build, goal, accept)
 
 
-def ball(network: Network, x: np.ndarray, radius: float, opener: Callable[[Program], Session] | None = None) -> PhaseRelaxation:
-    program, encoding = relaxed(network, x - radius, x + radius)
-    backend = HIGHS if opener is None else Opener(opener)
-    return PhaseRelaxation(backend, program, encoding)
-
-
+@pytest.mark.parametrize("cap", [1, 50])
 @pytest.mark.parametrize("seed", range(8))
-def test_verdicts_agree_with_brute_force(seed: int) -> None:
+def test_verdicts_agree_with_brute_force(seed: int, cap: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a cap of one node every box goes through tightening and splitting."""
+    monkeypatch.setattr("wdaverify.search.goal._CAP", cap)
+    monkeypatch.setattr("wdaverify.search.goal._MOST_CAPS", 1 if cap == 1 else 20)
     network = random_mlp([2, 6, 4, 3], seed) if seed % 2 else random_residual(seed, 2, 5, 3)
     x = np.random.default_rng(seed).uniform(-0.3, 0.3, 2)
     truth = brute_force_distances(network, Box(-9, 9).sized(2), x, 0, Norm.LINF)
@@ -125,18 +163,57 @@ def test_verdicts_agree_with_brute_force(seed: int) -> None:
         if not 1e-6 < truth[target] < 8.0:
             continue
         for part, expected in ((0.5, Verdict.CLOSED), (1 - 1e-6, Verdict.CLOSED), (1 + 1e-6, Verdict.FOUND)):
-            radius = part * truth[target]
-            assert verdict(network, x, 0, target, radius, ball(network, x, radius)) is expected
+            search = goal_search(network, boxed(x, part * truth[target]), 0, target)
+            assert search.run(10_000, Deadline()) is expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(network=small_networks(), seed=st.integers(0, 1000))
+def test_tightened_bounds_hold_for_points_of_interest(network: Network, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    relaxation = relaxed(network, boxed(np.zeros(2), 1.0))
+    relaxation.aim(0)
+    result = tighten(relaxation, (), np.ones(network.relus), 99, Deadline())
+    points = rng.uniform(-1, 1, (300, 2))
+    wanted = [p for p in points if (relaxation.question.rows[0] @ forward(network, p[None])[0]) >= 0]
+    assert not (result.empty and wanted)
+    for p in wanted:
+        z = pre_activations(network, p)
+        assert (z >= result.bounds.lower - 1e-12).all()
+        assert (z <= result.bounds.upper + 1e-12).all()
+
+
+def test_a_search_continues_where_it_stopped() -> None:
+    """Slices of one program each end like one long run, with as many programs."""
+    network = random_mlp([3, 10, 8, 3], 2)
+    whole, sliced = (goal_search(network, boxed(np.zeros(3), 0.7), 0, 1) for _ in range(2))
+    for search in (whole, sliced):
+        search._accept = lambda _: False
+    end = whole.run(100_000, Deadline())
+    verdict = Verdict.OPEN
+    for _ in range(100_000):
+        verdict = sliced.run(1, Deadline())
+        if verdict is not Verdict.OPEN or sliced.stuck:
+            break
+    assert (verdict, sliced.programs, sliced.stuck) == (end, whole.programs, whole.stuck)
+
+
+def test_a_deadline_that_has_passed_leaves_the_goal_open() -> None:
+    search = goal_search(random_mlp([2, 6, 4, 3], 1), boxed(np.zeros(2), 1.0), 0, 1)
+    assert search.run(10, Deadline.after(0.0)) is Verdict.OPEN
+    assert search.programs == 0
+    assert not search.stuck
 
 
 def test_moving_there_and_back_restores_the_root() -> None:
-    network = random_mlp([2, 8, 6, 3], 5)
-    relaxation = ball(network, np.zeros(2), 1.0)
-    relaxation.aim(relaxation.outputs[[1, 0]], [1.0, -1.0])
-    root = relaxation.answer(Deadline()).ceiling
-    for path in ((1,), (1, -2), (-1, 3, 2), (), (4, -3), ()):
+    relaxation = relaxed(random_mlp([2, 8, 6, 3], 5), boxed(np.zeros(2), 1.0))
+    relaxation.aim(0)
+    root = relaxation.answer(-np.inf, Deadline()).ceiling
+    free = [int(k) + 1 for k in np.flatnonzero(relaxation.free)]
+    a, b, c = free[:3]
+    for path in ((a,), (a, -b), (-a, c, b), (), (c, -b), ()):
         relaxation.move(path)
-        inside = relaxation.answer(Deadline()).ceiling
+        inside = relaxation.answer(-np.inf, Deadline()).ceiling
         assert inside <= root + 1e-9
     assert inside == pytest.approx(root, abs=1e-9)
 
@@ -149,11 +226,10 @@ def test_bounds_that_are_zero_but_for_rounding_do_not_spoil_the_program() -> Non
         [first, rng.normal(size=(4, 12)), rng.normal(size=(2, 4))],
         [np.r_[0.0, 0.0, rng.normal(size=10)], np.zeros(4), [9.0, 0.0]],
     )
-    program, encoding = relaxed(network, np.zeros(2), np.ones(2))
-    assert np.abs(program.matrix.data).max() < 2.0**40
-    relaxation = PhaseRelaxation(HIGHS, program, encoding)
-    relaxation.aim(relaxation.outputs[[1, 0]], [1.0, -1.0])
-    assert np.isfinite(relaxation.answer(Deadline()).ceiling)
+    relaxation = relaxed(network, Regions(np.zeros((1, 2)), np.ones((1, 2))))
+    assert np.abs(relaxation.lp.program.matrix.data).max() < 2.0**40
+    relaxation.aim(0)
+    assert np.isfinite(relaxation.answer(0.0, Deadline()).ceiling)
 
 
 def test_a_source_that_is_read_twice_is_charged_for_the_sum_of_its_weights() -> None:
@@ -172,10 +248,10 @@ def test_a_source_that_is_read_twice_is_charged_for_the_sum_of_its_weights() -> 
 
 def test_a_solver_that_gives_nothing_ends_the_search_at_once() -> None:
     network = random_mlp([2, 12, 12, 2], 0)
-    relaxation = ball(network, np.zeros(2), 1.0, lambda program: LyingSession(program, "failed"))
-    relaxation.aim(relaxation.outputs[[1, 0]], [1.0, -1.0])
-    end = search_depth(relaxation, lambda _: False, deadline=Deadline(), nodes=10_000)
-    assert (end.verdict, end.nodes) == (Verdict.OPEN, 1)
+    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=Opener(lambda program: LyingSession(program, "failed")))
+    relaxation.aim(0)
+    end = DepthFirst(relaxation, (), lambda _: False).run(10_000, Deadline())
+    assert (end.verdict, end.nodes, end.stuck) == (Verdict.OPEN, 1, True)
 
 
 class Opener:
@@ -211,25 +287,47 @@ class LyingSession:
                 return replace(result, status=Status.INFEASIBLE, ray=noise, row_duals=None, primal=None)
             case "nan":
                 return replace(result, row_duals=np.full(program.rows, np.nan), objective=np.nan)
+            case "infinite":
+                return replace(result, row_duals=np.full(program.rows, np.inf), objective=-np.inf, bound=-np.inf)
             case "low":
                 return replace(result, objective=-1e9, bound=-1e9, row_duals=None)
             case "failed":
                 return replace(result, status=Status.FAILED, row_duals=None, primal=None)
+            case "early":
+                return replace(result, status=Status.LIMIT, objective=None, primal=None)
             case _:
                 scaled = None if result.row_duals is None else result.row_duals * self._rng.uniform(0, 3)
                 return replace(result, row_duals=scaled)
 
 
-@pytest.mark.parametrize("kind", ["duals", "infeasible", "nan", "low", "failed", "scaled"])
+LIES = ["duals", "infeasible", "nan", "infinite", "low", "failed", "early", "scaled"]
+
+
+@pytest.mark.parametrize("kind", LIES)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(kind: str, seed: int) -> None:
+def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(kind: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wdaverify.search.goal._CAP", 5)
     network = random_mlp([2, 5, 3, 2], seed)
     x = np.random.default_rng(seed).uniform(-0.3, 0.3, 2)
     label = int(np.argmax(forward(network, x[None])[0]))
     truth = brute_force_distances(network, Box(-9, 9).sized(2), x, label, Norm.LINF)[1 - label]
     radius = 1.5 * truth if np.isfinite(truth) else 2.0
-    relaxation = ball(network, x, radius, lambda program: LyingSession(program, kind))
-    relaxation.aim(relaxation.outputs[[1 - label, label]], [1.0, -1.0])
-    end = search_depth(relaxation, lambda _: False, deadline=Deadline(), nodes=300)
+    backend = Opener(lambda program: LyingSession(program, kind))
+    search = goal_search(network, boxed(x, radius), label, 1 - label, backend)
+    search._accept = lambda _: False
+    verdict = search.run(300, Deadline())
     if np.isfinite(truth):
-        assert end.verdict is Verdict.OPEN
+        assert verdict is Verdict.OPEN
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_a_lying_solver_tightens_nothing_too_far(kind: str) -> None:
+    network = random_mlp([2, 6, 4, 2], 1)
+    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=Opener(lambda program: LyingSession(program, kind)))
+    relaxation.aim(0)
+    result = tighten(relaxation, (), np.ones(network.relus), 99, Deadline())
+    points = np.random.default_rng(0).uniform(-1, 1, (500, 2))
+    for p in points[(forward(network, points) @ relaxation.question.rows[0]) >= 0]:
+        assert not result.empty
+        assert (pre_activations(network, p) >= result.bounds.lower - 1e-12).all()
+        assert (pre_activations(network, p) <= result.bounds.upper + 1e-12).all()

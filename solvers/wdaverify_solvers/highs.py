@@ -7,11 +7,13 @@ What HiGHS does silently and this module therefore rules out:
 - the default relative gap of 1e-4 counts as optimal: it is set to what the options say, 0 by default;
 - a status can read "optimal" although the return value of the call is a warning: both are checked;
 - the clock that ``time_limit`` is compared with runs on from solve to solve: the limit is moved along;
-- the number of threads belongs to the process, not to the solver object: it is always 1.
+- the number of threads belongs to the process, not to the solver object: it is always 1;
+- ``objective_bound`` is ignored when maximising: every program is handed over as a minimisation.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import highspy
 import numpy as np
 from highspy import HighsModelStatus, HighsStatus
+from scipy.sparse import csr_array
 
 from wdaverify._errors import InputError
 from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions, require_for
@@ -26,7 +29,7 @@ from wdaverify.program.kkt import proves_infeasible
 from wdaverify.program.result import SolveResult, Status
 from wdaverify_solvers.mirror import ProgramMirror
 from wdaverify_solvers.native import NativeThread
-from wdaverify_solvers.scaling import scale_factors
+from wdaverify_solvers.scaling import LARGEST, SMALLEST, scale_factors, survives_scaled
 from wdaverify_solvers.trivial import ray_of_empty_rows, solve_without_columns
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import IntArray, Vector
+    from wdaverify._types import IntArray, SparseMatrix, Vector
     from wdaverify.program.program import Program
 
 STATUSES = {
@@ -47,6 +50,7 @@ STATUSES = {
     HighsModelStatus.kIterationLimit: Status.LIMIT,
     HighsModelStatus.kSolutionLimit: Status.LIMIT,
     HighsModelStatus.kInterrupt: Status.LIMIT,
+    HighsModelStatus.kObjectiveBound: Status.LIMIT,
 }
 """Everything else is FAILED."""
 
@@ -94,6 +98,7 @@ class HighsSession:
         self._thread = NativeThread()
         self._refusal = ""
         self._options: dict[str, Any] = {}
+        self._sign = program.sense.sign
         factors = scale_factors(program)
         if factors is None:
             self._refusal = TOO_WIDE
@@ -112,7 +117,7 @@ class HighsSession:
         chosen, values = _chosen(columns, coefficients)
         if not np.isfinite(values).all():
             raise InputError("an objective coefficient is not finite")
-        self._change("changeColsCost", chosen, self._mirror.change("objective", chosen, values))
+        self._change("changeColsCost", chosen, self._sign * self._mirror.change("objective", chosen, values))
 
     def set_column_bounds(self, columns: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
         """Replace the bounds of the chosen columns."""
@@ -125,6 +130,24 @@ class HighsSession:
         chosen, low, high = _intervals(rows, lower, upper)
         low, high = self._mirror.change("row_lower", chosen, low), self._mirror.change("row_upper", chosen, high)
         self._change("changeRowsBounds", chosen, low, high)
+
+    def add_rows(self, matrix: SparseMatrix, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Add rows (q, v) after those there are; they have to be of moderate size, since they are not rescaled."""
+        rows, low, high = _intervals(np.arange(matrix.shape[0]), lower, upper)
+        added = csr_array(matrix)
+        self._mirror.append(added, low, high)
+        self._row_scale = np.concatenate([self._row_scale, np.ones(len(rows))])
+        entries = added.data * self._column_scale[added.indices]
+        size = np.abs(entries[entries != 0])
+        fits = ((size > SMALLEST) & (size < LARGEST)).all() and survives_scaled(
+            np.concatenate([low, high]), np.ones(2 * len(rows))
+        )
+        if not fits:
+            self._refusal = self._refusal or TOO_WIDE
+        if self._refusal:
+            return
+        starts, indices = added.indptr[:-1].astype(np.int32), added.indices.astype(np.int32)
+        self._expect(self._highs.addRows(len(rows), low, high, len(entries), starts, indices, entries), "addRows")
 
     def solve(self, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:
         """Solve the program as it now is.
@@ -157,9 +180,8 @@ class HighsSession:
 
     def _load(self, program: Program) -> None:
         """Pass the whole program to a fresh solver, scaled if need be."""
-        highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        highs: Any = _QuietHighs()  # type: ignore[no-untyped-call]
         self._highs = highs
-        self._highs.silent()
         for event in (highs.cbSimplexInterrupt, highs.cbIpmInterrupt, highs.cbMipInterrupt):
             event.subscribe(_interrupter(self._cancel))
         if self._refusal:
@@ -169,10 +191,9 @@ class HighsSession:
         matrix.sum_duplicates()
         matrix.data = matrix.data * np.repeat(rows, np.diff(matrix.indptr)) * columns[matrix.indices]
         matrix.eliminate_zeros()
-        sense = highspy.ObjSense.kMinimize if program.sense.sign > 0 else highspy.ObjSense.kMaximize
         status = self._highs.passModel(
-            program.columns, program.rows, matrix.nnz, int(highspy.MatrixFormat.kRowwise), int(sense), 0.0,
-            program.objective * columns, program.lower / columns, program.upper / columns,
+            program.columns, program.rows, matrix.nnz, int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize), 0.0,
+            self._sign * program.objective * columns, program.lower / columns, program.upper / columns,
             program.row_lower * rows, program.row_upper * rows,
             matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data, program.integer.astype(np.int32),
         )  # fmt: skip
@@ -189,6 +210,7 @@ class HighsSession:
             "mip_rel_gap": options.relative_gap,
             "mip_abs_gap": options.absolute_gap,
             "random_seed": options.seed,
+            "objective_bound": self._stopping_value(options),
         }
         for name, value in settings.items():
             self._option(name, value)
@@ -196,6 +218,13 @@ class HighsSession:
             known = np.flatnonzero(~np.isnan(options.start)).astype(np.int32)
             values = options.start[known] / self._column_scale[known]
             self._highs.setSolution(len(known), known, values)  # a hint: HiGHS may reject it
+
+    def _stopping_value(self, options: SolveOptions) -> float:
+        """The value of the minimisation beyond which a linear program need not be solved further."""
+        program = self.program
+        if options.cutoff is None or program.is_mixed_integer:  # a mixed-integer program becomes "infeasible" by it
+            return math.inf
+        return self._sign * (options.cutoff - program.constant)
 
     def _run(self, deadline: Deadline) -> HighsModelStatus | None:
         """Run HiGHS in the session's own thread and return its model status, or ``None`` if it means nothing."""
@@ -229,14 +258,14 @@ class HighsSession:
             primal = np.array(solution.col_value) * self._column_scale
             objective = program.value(primal)
         if mixed and status in (Status.OPTIMAL, Status.LIMIT):
-            bound = info.mip_dual_bound + program.constant
+            bound = self._sign * info.mip_dual_bound + program.constant
         elif status is Status.OPTIMAL and objective is not None:
             bound = objective
         elif status is Status.INFEASIBLE:
             bound = -sense.trivial_bound
         if not mixed and status in (Status.OPTIMAL, Status.LIMIT) and solution.dual_valid:
-            row_duals = np.array(solution.row_dual) * self._row_scale
-            column_duals = np.array(solution.col_dual) / self._column_scale
+            row_duals = self._sign * np.array(solution.row_dual) * self._row_scale
+            column_duals = self._sign * np.array(solution.col_dual) / self._column_scale
         if not mixed and status is Status.INFEASIBLE:
             ray = self._farkas_ray(program)
         return SolveResult(
@@ -270,6 +299,14 @@ class HighsSession:
         """Remember that HiGHS did not take over a part of the model: nothing it says counts from then on."""
         if status != HighsStatus.kOk:
             self._refusal = f"HiGHS refused {what}"
+
+
+class _QuietHighs(highspy.Highs):
+    """HiGHS without its log; from 1.16 on the constructor prints a banner on stdout as it enables callbacks."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - the name is HiGHS'
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()  # type: ignore[no-untyped-call]
 
 
 def _interrupter(cancel: Event) -> Callable[[Any], None]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wdaverify.program.program import REVISABLE
 from wdaverify_solvers.scaling import survives_scaled
 
 if TYPE_CHECKING:
-    from wdaverify._types import IntArray, Vector
+    from wdaverify._types import IntArray, SparseMatrix, Vector
     from wdaverify.program.program import Program
 
 
@@ -49,6 +51,14 @@ class ProgramMirror:
         # a vector once found unfit is read as a whole until it fits again
         self._unfit = {name for name in self._unfit if not survives_scaled(self._vectors[name], self._factors[name])}
         return not self._unfit
+
+    def append(self, matrix: SparseMatrix, lower: Vector, upper: Vector) -> None:
+        """Add rows, whose factor is 1."""
+        self._program = self.program.with_rows(matrix, lower, upper)
+        ones = np.ones(len(lower))
+        for name, values in (("row_lower", lower), ("row_upper", upper)):
+            self._vectors[name] = np.concatenate([self._vectors[name], values])
+            self._factors[name] = np.concatenate([self._factors[name], ones])
 
     def change(self, name: str, chosen: IntArray, values: Vector) -> Vector:
         """Replace the `chosen` entries of a vector and return the new ones as the solver is to see them."""

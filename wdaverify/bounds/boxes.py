@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.bounds.backward import Chords, Relaxation, Rows, upper_ends, upper_forms
-from wdaverify.bounds.crown import charges_of
 from wdaverify.domain import Regions
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
     from wdaverify._types import BoolArray, IntArray, Matrix
     from wdaverify.bounds.lagrangian import Charges
-    from wdaverify.bounds.layer_bounds import LayerBounds
     from wdaverify.ir.compiled import CompiledNetwork
-    from wdaverify.ir.network import Network
 
 _CHUNK = 2**17
 """Entries of the widest array of a chunk of rows: a few of them fit into a cache."""
@@ -78,19 +75,6 @@ class Origin:
 
     compiled: CompiledNetwork
     charges: Charges
-
-    @staticmethod
-    def of(network: Network, regions: Regions, bounds: LayerBounds) -> tuple[Origin, Boxes] | None:
-        """The first box of a search, from certified bounds of one box; ``None`` if they are not finite."""
-        charges = charges_of(network, regions, bounds)
-        if charges is None:
-            return None
-        compiled = network.compiled
-        low, high = np.zeros((2, 1, compiled.neurons))
-        for step in compiled.relus:
-            name = compiled.names[step.source]
-            low[:, step.neurons], high[:, step.neurons] = bounds.lower[name], bounds.upper[name]
-        return Origin(compiled, charges), Boxes(regions.lower, regions.upper, low, high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -102,7 +102,9 @@ def crown_objectives(network: Network, regions: Regions, bounds: LayerBounds, ob
         If regions, bounds and objectives do not fit each other or the network.
     """
     forms = _checked_forms(network, regions, bounds, objectives)
-    work = _known(network, regions, bounds)
+    work = _Work(network, regions)
+    for name in network.order:
+        work.keep(name, work.interval_of(name, bounds))
     count = forms.shape[1]
     flat, owner = forms.reshape(-1, forms.shape[2]), np.repeat(np.arange(regions.count), count)
     upper = np.full(len(owner), np.inf)
@@ -112,20 +114,6 @@ def crown_objectives(network: Network, regions: Regions, bounds: LayerBounds, ob
     output = work.intervals[network.output]
     result: Matrix = np.minimum(upper, linear_maximum(flat, Regions(output.lower, output.upper), owner)).reshape(-1, count)
     return result
-
-
-def charges_of(network: Network, regions: Regions, bounds: LayerBounds) -> Charges | None:
-    """What roundings may cost on the union of the regions, given certified bounds there; ``None`` where that is infinite."""
-    work = _known(network, regions, bounds)
-    return work.relaxation().charges if work.alive.all() else None
-
-
-def _known(network: Network, regions: Regions, bounds: LayerBounds) -> _Work:
-    """All nodes with the bounds that are known of them."""
-    work = _Work(network, regions)
-    for name in network.order:
-        work.keep(name, work.interval_of(name, bounds))
-    return work
 
 
 class _Work:

@@ -71,7 +71,7 @@ class Charges:
         vector, floor = None, 0.0
         if isinstance(step, AffineStep):
             total, reach = np.abs(step.bias), 1.0
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 for factor, source in zip(step.factors, step.sources, strict=True):
                     total = total + factor.sizes @ self.magnitudes[source]
                     reach += float(self.magnitudes[source].sum())

@@ -14,7 +14,7 @@ from wdaverify._tolerances import MIP_FEASIBILITY, SOLVER_FEASIBILITY
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from wdaverify._types import Vector
+    from wdaverify._types import SparseMatrix, Vector
     from wdaverify.program.program import Program
     from wdaverify.program.result import SolveResult
 
@@ -57,6 +57,9 @@ class SolveOptions:
         is true; linear programs have no use for it.
     presolve
         Whether the solver may simplify the program first.
+    cutoff
+        A linear program whose optimum turns out to be worse than this (above it when minimising, below it when maximising)
+        need not be solved further: status LIMIT, with the duals that show it. A wish, which a solver may ignore.
     seed
         For the solver's random choices.
     """
@@ -68,6 +71,7 @@ class SolveOptions:
     absolute_gap: float = 0.0
     start: Vector | None = None
     presolve: bool = True
+    cutoff: float | None = None
     seed: int = 0
 
 
@@ -122,6 +126,10 @@ class Session(Protocol):
 
     def set_row_bounds(self, rows: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
         """Replace the bounds of the chosen rows."""
+        ...
+
+    def add_rows(self, matrix: SparseMatrix, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Add rows (q, v) after those there are."""
         ...
 
     def solve(self, options: SolveOptions = DEFAULT_OPTIONS) -> SolveResult:

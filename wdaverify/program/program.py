@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array, issparse, vstack
 
 from wdaverify._errors import InputError
 from wdaverify.program.columns import ColumnSums
@@ -150,6 +150,21 @@ class Program:
         if "row_lower" in vectors or "row_upper" in vectors:
             _check_interval("row", program.row_lower, program.row_upper)
         return program
+
+    def with_rows(self, matrix: SparseMatrix, lower: Vector, upper: Vector) -> Program:
+        """The same program with the rows ``lower <= matrix x <= upper`` after its own.
+
+        Raises
+        ------
+        InputError
+            As `Program` says.
+        """
+        return replace(
+            self,
+            matrix=csr_array(vstack([self.matrix, matrix])),
+            row_lower=np.concatenate([self.row_lower, lower]),
+            row_upper=np.concatenate([self.row_upper, upper]),
+        )
 
     def value(self, point: Vector) -> float:
         """The objective at `point` (v,) in float64, the constant included."""

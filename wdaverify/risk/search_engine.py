@@ -1,8 +1,8 @@
 """Close a sample by branch and bound: show that no class is reachable inside the ball of the incumbent.
 
 On the ball of radius ``R = (1 - gap) * incumbent`` every class that linear bounds leave is searched depth first, all of
-them on one linear program whose objective ``f_j - f_y`` changes. A class is closed by rigorous ceilings only, so every
-lower end proved here is checked. Node budgets go round robin, so that a nearer point in any class is met before much is
+them from one linear program whose objective ``f_j - f_y`` changes. A class is closed by proved ceilings only, so every
+lower end found here is checked. Budgets go round robin, so that a nearer point in any class is met before much is
 spent on closing another; a nearer point becomes the incumbent and the caller starts again on its ball.
 
 When the ball of the incumbent does not close within its budget, smaller balls come first: they are cheaper and give the
@@ -15,24 +15,22 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from wdaverify._errors import SolverError
+import numpy as np
+
 from wdaverify._tolerances import SEARCH_GAP
-from wdaverify._types import Norm
 from wdaverify.bracket import Evidence
-from wdaverify.encode.ground_cost import add_l1_cost
-from wdaverify.ir.evaluate import forward
-from wdaverify.program.builder import ProgramBuilder
-from wdaverify.program.program import Sense
-from wdaverify.risk.milp_engine import close_by_milp
+from wdaverify.search.goal import GoalSearch
+from wdaverify.search.inputs import InputSet
+from wdaverify.search.neuron_bounds import NeuronBounds
+from wdaverify.search.question import Question
 from wdaverify.search.relaxation import PhaseRelaxation
-from wdaverify.search.root import encode_root
-from wdaverify.search.tree import Verdict, search_depth
+from wdaverify.search.tree import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wdaverify._deadline import Deadline
     from wdaverify._types import Vector
-    from wdaverify.bounds.layer_bounds import LayerBounds
-    from wdaverify.domain import Regions
     from wdaverify.risk.closing import Closer, SampleSearch
 
 _log = logging.getLogger(__name__)
@@ -47,20 +45,14 @@ _RUNGS = (
     (1.0 - 10 * SEARCH_GAP, 2**60),
     (1.0 - 100 * SEARCH_GAP, 2**60),
 )
-"""Parts of the incumbent's distance, each with the nodes that a class may cost."""
+"""Parts of the incumbent's distance, each with the programs that a class may cost."""
 
 _FIRST_BUDGET = 64
-"""Nodes of a class in the first round; each round has four times as many."""
+"""Programs of a class in the first round; each round has four times as many."""
 
 
 def close_by_search(closer: Closer, search: SampleSearch, radius: float, deadline: Deadline) -> None:
-    """Raise the lower end of a sample towards `radius`, until that ball is closed or a nearer error is found.
-
-    The l2 ball is no polyhedron, and its samples go to the MILP engine.
-    """
-    if closer.norm is Norm.L2:
-        close_by_milp(closer, search, radius, deadline)
-        return
+    """Raise the lower end of a sample towards `radius`, until that ball is closed or a nearer error is found."""
     for part, budget in _RUNGS if radius == search.reach < math.inf else ((1.0, 2**60),):
         if deadline.passed:
             return
@@ -78,34 +70,49 @@ def _search_ball(closer: Closer, search: SampleSearch, radius: float, budget: in
     """Search all classes on one ball."""
     regions, bounds, rest = closer.eliminate(search, radius)
     open_targets = [j for j in rest if search.proved.get(j, (0.0, Evidence.CHECKED))[0] < radius]
-    if not open_targets:
-        return _verdict(closer, search, radius)
-    try:
-        relaxation = _relaxation(closer, search, regions, bounds, radius)
-    except SolverError as error:  # bounds beyond float64 on a huge ball: this radius stays open, smaller ones may close
-        _log.info("radius %g: %s", radius, error)
+    neurons = NeuronBounds.of(closer.network, regions, bounds)
+    if open_targets and not neurons.finite:  # bounds beyond float64 on a huge ball: it stays open, smaller ones may close
+        _log.info("radius %g: a bound is infinite", radius)
         return Verdict.OPEN
-    nodes = min(_FIRST_BUDGET, budget)
-    while open_targets:
-        for target in list(open_targets):
-            relaxation.aim(relaxation.outputs[[target, search.label]], [1.0, -1.0])
-
-            def accept(point: Vector, target: int = target) -> bool:
-                logits = forward(closer.network, closer.box.clip(point)[None])[0]
-                return bool(logits[target] >= logits[search.label]) and closer.improve(search, target, point, deadline)
-
-            end = search_depth(relaxation, accept, deadline=deadline, nodes=nodes)
-            if end.verdict is Verdict.FOUND:
+    searches = _goal_searches(closer, search, open_targets, InputSet(regions), neurons, deadline) if open_targets else {}
+    programs = min(_FIRST_BUDGET, budget)
+    while searches:
+        for target, goal in list(searches.items()):
+            verdict = goal.run(programs, deadline)
+            if verdict is Verdict.FOUND:
                 return Verdict.FOUND
-            if end.verdict is Verdict.CLOSED:
+            if verdict is Verdict.CLOSED:
                 search.prove(target, radius, Evidence.CHECKED)
-            elif end.nodes >= nodes:
-                continue  # its turn comes again with a larger budget; one that ended below its budget is stuck
-            open_targets.remove(target)
-        if nodes >= budget or deadline.passed:
+            if verdict is Verdict.CLOSED or goal.stuck:
+                del searches[target]
+        if programs >= budget or deadline.passed:
             break
-        nodes = min(4 * nodes, budget)
+        programs = min(4 * programs, budget)
     return _verdict(closer, search, radius)
+
+
+def _goal_searches(
+    closer: Closer, search: SampleSearch, targets: list[int], inputs: InputSet, bounds: NeuronBounds, deadline: Deadline
+) -> dict[int, GoalSearch]:
+    """One search per class on a ball, all starting from the same relaxation."""
+    compiled = closer.network.compiled
+    rows = np.zeros((len(targets), closer.network.outputs))
+    rows[np.arange(len(targets)), targets] = 1.0
+    rows[:, search.label] = -1.0
+    question = Question.of(rows, inputs=closer.network.inputs)
+
+    def build(tighter: NeuronBounds) -> PhaseRelaxation:
+        return PhaseRelaxation(closer.backend, closer.network, question, inputs, tighter)
+
+    def accepting(target: int) -> Callable[[Vector], bool]:
+        def accept(point: Vector) -> bool:
+            logits = compiled.forward(closer.box.clip(point)[None])[0]
+            return bool(logits[target] >= logits[search.label]) and closer.improve(search, target, point, deadline)
+
+        return accept
+
+    root = build(bounds)
+    return {target: GoalSearch(root, build, goal, accepting(target)) for goal, target in enumerate(targets)}
 
 
 def _verdict(closer: Closer, search: SampleSearch, radius: float) -> Verdict:
@@ -113,12 +120,3 @@ def _verdict(closer: Closer, search: SampleSearch, radius: float) -> Verdict:
     proofs = (search.proved.get(j, (0.0, Evidence.SOLVER)) for j in closer.targets(search.label))
     closed = all(bound >= radius and evidence is Evidence.CHECKED for bound, evidence in proofs)
     return Verdict.CLOSED if closed else Verdict.OPEN
-
-
-def _relaxation(closer: Closer, search: SampleSearch, regions: Regions, bounds: LayerBounds, radius: float) -> PhaseRelaxation:
-    """The linear program of the ball: split triangles of the network, and for l1 the rows of the ball."""
-    builder = ProgramBuilder()
-    encoding = encode_root(builder, closer.network, regions, bounds)
-    if closer.norm is Norm.L1 and math.isfinite(radius):
-        add_l1_cost(builder, encoding.inputs, search.center, radius)
-    return PhaseRelaxation(closer.backend, builder.build(Sense.MAXIMISE), encoding)

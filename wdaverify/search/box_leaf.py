@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from wdaverify.bounds.boxes import Boxes, Origin
     from wdaverify.program.backend import Backend
     from wdaverify.program.result import SolveResult
-    from wdaverify.search.goals import Goals
     from wdaverify.search.leaf_program import LeafProgram
+    from wdaverify.search.row_groups import RowGroups
 
 _FEASIBILITY = 1e-7
 """Enough for proposals, and faster than the tolerance of answers."""
@@ -65,7 +65,7 @@ class LeafSearch:
     """
 
     def __init__(
-        self, backend: Backend, origin: Origin, goals: Goals, *, most_unstable: int = 25, most_programs: int = 30
+        self, backend: Backend, origin: Origin, goals: RowGroups, *, most_unstable: int = 25, most_programs: int = 30
     ) -> None:
         self._backend, self._origin, self._goals = backend, origin, goals
         self._most_unstable, self._most_programs = most_unstable, most_programs
@@ -99,7 +99,7 @@ class LeafSearch:
 class _Leaf:
     """One box and one group: its nodes that the solver takes for closed, as (multipliers, phases, weights)."""
 
-    def __init__(self, origin: Origin, box: Boxes, goals: Goals, group: int) -> None:
+    def __init__(self, origin: Origin, box: Boxes, goals: RowGroups, group: int) -> None:
         self._chosen = goals.group == group
         rows, offsets = goals.rows[self._chosen], goals.offsets[self._chosen]
         self._problem: LeafProgram = leaf_program(origin.compiled, box, rows, offsets)

@@ -20,12 +20,12 @@ from wdaverify.domain import Regions
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, Matrix
     from wdaverify.bounds.lagrangian import Pulled
-    from wdaverify.search.goals import Goals
+    from wdaverify.search.row_groups import RowGroups
 
 _ROUNDS = 2
 
 
-def clip(lower: Matrix, upper: Matrix, forms: Pulled, goals: Goals, is_open: BoolArray) -> tuple[Matrix, Matrix, BoolArray]:
+def clip(lower: Matrix, upper: Matrix, forms: Pulled, goals: RowGroups, is_open: BoolArray) -> tuple[Matrix, Matrix, BoolArray]:
     """Clip boxes with linear forms above the rows.
 
     Parameters
@@ -56,7 +56,7 @@ def clip(lower: Matrix, upper: Matrix, forms: Pulled, goals: Goals, is_open: Boo
     return np.where(some, hull_low, lower), np.where(some, hull_high, upper), is_open
 
 
-def _clipped(low: Matrix, high: Matrix, forms: Pulled, goals: Goals) -> tuple[Matrix, Matrix]:
+def _clipped(low: Matrix, high: Matrix, forms: Pulled, goals: RowGroups) -> tuple[Matrix, Matrix]:
     """One round: the ends (B, G, n) of every group, cut by each of its rows; crossed where nothing is left."""
     boxes, _, n = low.shape
     rows = len(goals.group)
@@ -71,5 +71,4 @@ def _clipped(low: Matrix, high: Matrix, forms: Pulled, goals: Goals) -> tuple[Ma
     empty = np.broadcast_to(most[:, None] < 0, a.shape)
     cut_low = np.where(empty, np.inf, np.maximum(l, cut_low)).reshape(boxes, rows, n)
     cut_high = np.where(empty, -np.inf, np.minimum(u, cut_high)).reshape(boxes, rows, n)
-    starts = np.searchsorted(goals.group, np.arange(goals.groups))
-    return np.maximum.reduceat(cut_low, starts, axis=1), np.minimum.reduceat(cut_high, starts, axis=1)
+    return np.maximum.reduceat(cut_low, goals.starts, axis=1), np.minimum.reduceat(cut_high, goals.starts, axis=1)

@@ -12,7 +12,7 @@ from wdaverify.search.input_split import output_forms
 if TYPE_CHECKING:
     from wdaverify._types import Matrix
     from wdaverify.bounds.boxes import Origin
-    from wdaverify.search.goals import Goals
+    from wdaverify.search.row_groups import RowGroups
 
 _SPLITS = 3
 
@@ -20,7 +20,7 @@ _GAIN = 1.5
 """Least factor by which a split must shrink the worst gap."""
 
 
-def halving_pays(origin: Origin, root: Boxes, goals: Goals) -> bool:
+def halving_pays(origin: Origin, root: Boxes, goals: RowGroups) -> bool:
     """Whether three halvings of the best input shrink the largest gap by a factor of 1.5 each, in the worse half.
 
     The gap of a group is the smallest bound of its rows: it is closed below 0.
@@ -47,7 +47,7 @@ def _repeated(box: Boxes, n: int) -> tuple[Matrix, Matrix]:
     return np.repeat(box.low, n, axis=0), np.repeat(box.high, n, axis=0)
 
 
-def _gap(origin: Origin, boxes: Boxes, goals: Goals) -> Matrix:
+def _gap(origin: Origin, boxes: Boxes, goals: RowGroups) -> Matrix:
     """The largest over the groups of the smallest bound of their rows, per box."""
     tight = tightened(origin, boxes)
     return np.asarray(goals.least(output_forms(tight.relaxation, goals, tight.boxes).ends).max(axis=1))

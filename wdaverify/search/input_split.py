@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wdaverify.bounds.boxes import Origin
     from wdaverify.ir.compiled import ReluStep
     from wdaverify.search.box_leaf import LeafSearch
-    from wdaverify.search.goals import Goals
+    from wdaverify.search.row_groups import RowGroups
 
     Accept = Callable[[int, Vector], bool]
     """Whether a point (n,) confirms a group; true ends the search."""
@@ -56,7 +56,7 @@ class OutputForms:
     adjoints: Matrix
 
 
-def output_forms(relaxation: Relaxation, goals: Goals, boxes: Boxes) -> OutputForms:
+def output_forms(relaxation: Relaxation, goals: RowGroups, boxes: Boxes) -> OutputForms:
     """Bound every row on every box."""
     compiled, rows = relaxation.compiled, len(goals.group)
     owner = np.repeat(np.arange(boxes.count), rows)
@@ -101,7 +101,7 @@ class InputSplit:
         Closes boxes with few unstable neurons; ``None`` to go without.
     """
 
-    def __init__(self, origin: Origin, root: Boxes, goals: Goals, accept: Accept, leaf: LeafSearch | None) -> None:
+    def __init__(self, origin: Origin, root: Boxes, goals: RowGroups, accept: Accept, leaf: LeafSearch | None) -> None:
         self._origin, self._goals, self._accept, self._leaf = origin, goals, accept, leaf
         self._stack = BoxStack(root, np.ones((root.count, goals.groups), dtype=bool))
         self.statistics = SplitStatistics()
@@ -217,7 +217,7 @@ def _picked(upper_half: BoolArray, below: Boxes, above: Boxes) -> Boxes:
     )
 
 
-def _chosen_rows(goals: Goals, ends: Matrix, is_open: BoolArray) -> IntArray:
+def _chosen_rows(goals: RowGroups, ends: Matrix, is_open: BoolArray) -> IntArray:
     """The row of each box (B,) that is nearest to being refuted, of its open groups."""
     return np.asarray(np.argmin(np.where(is_open[:, goals.group], ends, np.inf), axis=1))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wdaverify._types import BoolArray, IntArray, Matrix, Vector
     from wdaverify.bounds.boxes import Boxes, Origin
     from wdaverify.ir.compiled import ReluStep
-    from wdaverify.search.goals import Goals
+    from wdaverify.search.row_groups import RowGroups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Proposal:
     weights: Vector
 
 
-def refuted(origin: Origin, boxes: Boxes, goals: Goals, proposals: Sequence[Proposal]) -> BoolArray:
+def refuted(origin: Origin, boxes: Boxes, goals: RowGroups, proposals: Sequence[Proposal]) -> BoolArray:
     """Which proposals close their node, rigorously."""
     if not proposals:
         return np.zeros(0, dtype=bool)

@@ -1,35 +1,57 @@
-"""One warm linear program over a region, whose bounds move with the node of the search.
+"""One warm linear program over a region, whose bounds move with the node of the search; every answer proved afresh.
 
-`PhaseRelaxation` holds the split triangle relaxation of a network and maximises a linear function of its columns. A
-node is the tuple of its decisions, ``+(k+1)`` for neuron k active and ``-(k+1)`` for inactive; moving to a node undoes and
-applies column bounds only. What the solver answers is a proposal: `ceiling` is recomputed from its multipliers with every
-rounding error charged (Neumaier and Shcherbina 2004), so a wrong answer can only be weak.
+A node is the tuple of its decisions, ``+(k+1)`` for neuron k active and ``-(k+1)`` for inactive; moving to a node undoes and
+applies column bounds only. The solver proposes multipliers, and `search.ceiling` says what they prove: a wrong answer of a
+solver can only be weak.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
+from wdaverify._tolerances import SOLVER_FEASIBILITY
 from wdaverify.program.backend import SolveOptions, open_session
-from wdaverify.program.exact_bound import exact_bound
-from wdaverify.program.kkt import proves_infeasible, safe_bound
-from wdaverify.program.result import Status
+from wdaverify.program.result import SolveResult, Status
+from wdaverify.search.ceiling import CeilingProver, Multipliers
+from wdaverify.search.phase_lp import build_phase_lp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import BoolArray, IntArray, Vector
-    from wdaverify.encode.split_triangle import SplitTriangle
+    from wdaverify._types import BoolArray, SparseMatrix, Vector
+    from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
-    from wdaverify.program.program import Program
+    from wdaverify.search.inputs import InputSet
+    from wdaverify.search.neuron_bounds import NeuronBounds
+    from wdaverify.search.question import Question
 
 Path = tuple[int, ...]
 """Decisions from the root: ``+(k+1)`` neuron k is active, ``-(k+1)`` it is inactive."""
+
+_LOOSE = 1e-7
+"""Feasibility asked of a node's program: its multipliers are checked anyway."""
+
+_SLACK = 1e-6
+"""A solve stops when it is this part of the question's size beyond what closes a node, so that the proof has room."""
+
+_TIE_BREAK = 1e-9
+"""Weight of the violation ``min(y, s)`` beside the dual score: it decides only between neurons without one."""
+
+_CUTS = 4
+"""Rounds of tangents at one node of an l2 ball."""
+
+_LAST_CUTS = 40
+"""Rounds where no neuron is left to decide."""
+
+_WORTH = 0.02
+"""A round of tangents goes on when the last one took this part off the ceiling."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,17 +61,19 @@ class NodeAnswer:
     Attributes
     ----------
     ceiling
-        Rigorous upper bound of the objective on the node; ``-inf`` when the node is proved empty.
+        Proved upper bound of the goal on the node; ``-inf`` when the node is proved empty.
     closed
-        Whether the objective is proved negative on the node (or not positive, where a maximum of 0 closes).
+        Whether the ceiling is below the cutoff (or, where 0 closes, at most 0 in rational arithmetic).
     failed
         Whether the solver gave nothing at all: neither multipliers nor a point nor a proof of emptiness.
     point
         The solver's input (n,), or ``None``: a candidate, nothing more.
     scores
-        How much each neuron's triangle contributes to the bound (dual times intercept), shape (m,).
+        How much each neuron's triangle contributes to the bound (dual times intercept), shape (neurons,).
     active_first
-        Whether the solver's own pre-activation is nonnegative, shape (m,).
+        Whether the solver's own pre-activation is nonnegative, shape (neurons,).
+    multipliers
+        What proves the ceiling.
     """
 
     ceiling: float
@@ -58,42 +82,55 @@ class NodeAnswer:
     point: Vector | None
     scores: Vector
     active_first: BoolArray
+    multipliers: Multipliers | None
 
 
 class PhaseRelaxation:
-    """The relaxation of one region, moved from node to node and from target to target.
+    """The relaxation of one region, moved from node to node and from goal to goal.
 
     Parameters
     ----------
+    bounds
+        Proved on the region (and under whatever else the caller restricts the search to).
     zero_closes
-        Whether a maximum of exactly 0 closes a node; it is then decided in rational arithmetic.
+        Whether a maximum of exactly 0 closes a node (the region is then a box); it is decided in rational arithmetic.
     """
 
-    def __init__(self, backend: Backend, program: Program, encoding: SplitTriangle, *, zero_closes: bool = False) -> None:
-        self._zero_closes = zero_closes
-        self._session = open_session(backend, program)
-        self._encoding = encoding
+    def __init__(
+        self,
+        backend: Backend,
+        network: Network,
+        question: Question,
+        inputs: InputSet,
+        bounds: NeuronBounds,
+        *,
+        zero_closes: bool = False,
+    ) -> None:
+        self.question, self.inputs, self.bounds = question, inputs, bounds
+        self.free = bounds.unstable
+        self._zero_closes = zero_closes and inputs.regions.norm is None
+        self._columns = inputs.columns()
+        self.lp = build_phase_lp(network.compiled, question, self._columns, bounds.lower, bounds.upper, np.flatnonzero(self.free))
+        self._session = open_session(backend, self.lp.program)
+        self._prover = CeilingProver(network, question, inputs, bounds, self.free)
+        self._place = np.full(len(self.free), -1)
+        self._place[self.lp.free] = np.arange(len(self.lp.free))
+        self._root = self.lp.program.upper[self.lp.active], self.lp.program.upper[self.lp.inactive]
         self._path: Path = ()
-        self._root_active = program.upper[encoding.neurons.active].copy()
-        self._root_inactive = program.upper[encoding.neurons.inactive].copy()
-        self._aimed: IntArray | None = None
+        self._aimed = np.zeros(0, dtype=np.int64)
+        self._goal: int | None = None
 
-    @property
-    def neurons(self) -> int:
-        """Number of unstable neurons, the possible decisions."""
-        return len(self._root_active)
+    def aim(self, goal: int | None) -> None:
+        """Make one row of the question the goal, or with ``None`` the least of all rows."""
+        self._goal = goal
+        self._price({self.lp.least if goal is None else int(self.lp.goals[goal]): 1.0})
 
-    @property
-    def outputs(self) -> IntArray:
-        """Columns of the network's outputs, shape (K,)."""
-        return self._encoding.outputs.plus
-
-    def aim(self, columns: IntArray, coefficients: Sequence[float]) -> None:
-        """Make ``coefficients . v[columns]`` the objective."""
-        if self._aimed is not None:
+    def _price(self, costs: dict[int, float]) -> None:
+        """Make the sum of some columns the objective."""
+        if len(self._aimed):
             self._session.set_objective(self._aimed, np.zeros(len(self._aimed)))
-        self._session.set_objective(columns, coefficients)
-        self._aimed = columns
+        self._aimed = np.array(list(costs), dtype=np.int64)
+        self._session.set_objective(self._aimed, np.array(list(costs.values())))
 
     def move(self, path: Path) -> None:
         """Go to a node: undo the decisions that it does not share, apply the others."""
@@ -101,43 +138,125 @@ class PhaseRelaxation:
         while common < min(len(path), len(self._path)) and path[common] == self._path[common]:
             common += 1
         changed = {abs(d) - 1: 0 for d in self._path[common:]} | {abs(d) - 1: d for d in path[common:]}
-        if changed:
-            k = np.array(list(changed), dtype=np.int64)
-            decision = np.array(list(changed.values()))
-            neurons = self._encoding.neurons
-            columns = np.concatenate([neurons.active[k], neurons.inactive[k]])
-            uppers = np.concatenate(
-                [np.where(decision < 0, 0.0, self._root_active[k]), np.where(decision > 0, 0.0, self._root_inactive[k])]
-            )
-            self._session.set_column_bounds(columns, np.zeros(len(columns)), uppers)
         self._path = path
+        if not changed:
+            return
+        neurons, decision = np.array(list(changed), dtype=np.int64), np.array(list(changed.values()))
+        k = self._place[neurons]
+        columns = np.concatenate([self.lp.active[k], self.lp.inactive[k]])
+        ends = np.where(decision < 0, 0.0, self._root[0][k]), np.where(decision > 0, 0.0, self._root[1][k])
+        self._session.set_column_bounds(columns, np.zeros(len(columns)), np.concatenate(ends))
+        self._prover.lower[neurons] = np.where(decision > 0, 0.0, self.bounds.lower[neurons])
+        self._prover.upper[neurons] = np.where(decision < 0, 0.0, self.bounds.upper[neurons])
 
-    def answer(self, deadline: Deadline) -> NodeAnswer:
-        """Solve the node and recompute its ceiling."""
-        result = self._session.solve(SolveOptions(deadline=deadline, presolve=False))
-        program, neurons = self._session.program, self._encoding.neurons
-        ceiling = math.inf
-        scores, active_first = np.zeros(self.neurons), np.ones(self.neurons, dtype=bool)
+    def answer(self, cutoff: float, deadline: Deadline) -> NodeAnswer:
+        """Solve the node and prove its ceiling; with a ceiling below `cutoff` it need not be the best."""
+        stop, room = cutoff - _SLACK * self._prover.scale, _SLACK * self._prover.scale
+        options = SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE, cutoff=stop)
+        result = self._session.solve(options)
+        ceiling, multipliers = self._proved(result)
+        rounds = _LAST_CUTS if self._all_decided() else _CUTS
+        while rounds > 0 and ceiling >= cutoff and result.primal is not None and not deadline.passed:
+            cuts = self.inputs.cuts(result.primal[: self._columns.count])
+            if cuts is None:
+                break
+            self._add_cuts(*cuts)
+            result, before = self._session.solve(options), ceiling
+            better, more = self._proved(result)
+            ceiling, multipliers = (better, more) if better < ceiling else (ceiling, multipliers)
+            rounds = rounds - 1 if before - ceiling > _WORTH * abs(before) or self._all_decided() else 0
+        if ceiling >= cutoff and result.objective is not None and result.objective < cutoff + room:
+            tight = SolveOptions(deadline=deadline, presolve=False, feasibility=SOLVER_FEASIBILITY)
+            result = self._session.solve(tight)
+            better, more = self._proved(result)
+            ceiling, multipliers = (better, more) if better < ceiling else (ceiling, multipliers)
+        closed = ceiling < cutoff
+        if not closed and self._zero_closes and cutoff == 0.0 and ceiling < room and multipliers is not None:
+            closed = self._prover.at_most_zero(multipliers, least=self._goal is None)
+        return self._read(result, ceiling, closed, multipliers)
+
+    def _all_decided(self) -> bool:
+        return len(self._path) >= len(self.lp.free)
+
+    def _add_cuts(self, rows: SparseMatrix, lower: Vector) -> None:
+        wide = csr_array((rows.data, rows.indices, rows.indptr), shape=(rows.shape[0], self.lp.program.columns))
+        self._session.add_rows(wide, lower, np.full(len(lower), np.inf))
+
+    def _read(self, result: SolveResult, ceiling: float, closed: bool, multipliers: Multipliers | None) -> NodeAnswer:
+        """The answer with the solver's point, and with what it says about the neurons."""
+        scores, active_first = np.zeros(len(self._place)), np.ones(len(self._place), dtype=bool)
+        lp, point = self.lp, None
         if result.row_duals is not None:
-            ceiling = safe_bound(program, result.row_duals)
-            scores = np.abs(result.row_duals[neurons.rows]) * neurons.intercepts
-        if result.status is Status.INFEASIBLE and result.ray is not None and proves_infeasible(program, result.ray):
-            ceiling = -math.inf
-        point = None
+            scores[lp.free] = np.abs(result.row_duals[lp.triangles]) * lp.intercepts
         if result.primal is not None:
-            point = result.primal[self._encoding.inputs]
-            y, s = result.primal[neurons.active], result.primal[neurons.inactive]
-            active_first = np.asarray(y >= s)
-            scores = scores + _TIE_BREAK * np.minimum(y, s)
-        closed = ceiling < 0.0
-        if self._zero_closes and not closed and ceiling < _NEARLY_ZERO and result.row_duals is not None:
-            closed = exact_bound(program, result.row_duals) <= 0
+            point = self._columns.matrix @ result.primal[: self._columns.count] + self._columns.origin
+            y, s = result.primal[lp.active], result.primal[lp.inactive]
+            active_first[lp.free] = y >= s
+            scores[lp.free] += _TIE_BREAK * np.minimum(y, s)
         failed = math.isinf(ceiling) and ceiling > 0 and point is None
-        return NodeAnswer(ceiling, closed, failed, point, scores, active_first)
+        return NodeAnswer(ceiling, closed, failed, point, scores, active_first, multipliers)
 
+    @contextmanager
+    def assuming_facts(self) -> Iterator[None]:
+        """Within the block programs hold only points with a nonnegative goal (all rows, where the goal is the least)."""
+        goals = self.lp.goals if self._goal is None else self.lp.goals[[self._goal]]
+        self._session.set_column_bounds(goals, np.zeros(len(goals)), np.full(len(goals), np.inf))
+        yield
+        self._session.set_column_bounds(goals, np.full(len(goals), -np.inf), np.full(len(goals), np.inf))
+        self.aim(self._goal)
 
-_NEARLY_ZERO = 1e-6
-"""Ceilings below this may be 0 in exact arithmetic."""
+    def extreme(self, neuron: int, sign: float, deadline: Deadline) -> tuple[float, Vector | None]:
+        """A proved upper bound of ``sign * z`` of a free neuron at the node, and the pre-activations of the solver's point.
 
-_TIE_BREAK = 1e-9
-"""Weight of the violation ``min(y, s)`` beside the dual score: it decides only between neurons without one."""
+        ``-inf`` proves that the node holds no point at all. Shape (neurons,), NaN for neurons without columns.
+        """
+        k = self._place[neuron]
+        self._price({int(self.lp.active[k]): sign, int(self.lp.inactive[k]): -sign})
+        result = self._session.solve(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
+        seen = None
+        if result.primal is not None:
+            seen = np.full(len(self._place), np.nan)
+            seen[self.lp.free] = result.primal[self.lp.active] - result.primal[self.lp.inactive]
+        if result.row_duals is not None:
+            multipliers = self._multipliers(result.row_duals, goal=False)
+            multipliers.pi[neuron] -= sign  # the program's goal is y - s, the bound's is the definition of z itself
+            return self._prover.of_neuron(neuron, sign, multipliers), seen
+        return self._proved(result)[0], seen
+
+    def restrict(self, neuron: int, lower: float, upper: float) -> None:
+        """Use tighter proved bounds of a free neuron from here on."""
+        k, prover = self._place[neuron], self._prover
+        prover.lower[neuron], prover.upper[neuron] = max(prover.lower[neuron], lower), min(prover.upper[neuron], upper)
+        high, low = max(upper, 0.0), max(-lower, 0.0)
+        columns = np.array([self.lp.active[k], self.lp.inactive[k]])
+        old = self.lp.program.upper[columns]
+        self._session.set_column_bounds(columns, np.zeros(2), np.minimum([high, low], old))
+        intercept = float(self.lp.intercepts[k])
+        moved = intercept * max(high / old[0], low / old[1])
+        self._session.set_row_bounds([self.lp.triangles[k]], -np.inf, min(moved, intercept))
+
+    def _proved(self, result: SolveResult) -> tuple[float, Multipliers | None]:
+        """The ceiling that follows from a solver's multipliers, or from its ray."""
+        if result.row_duals is not None:
+            multipliers = self._multipliers(result.row_duals, goal=True)
+            return self._prover.of_goal(multipliers, self._goal), multipliers
+        if result.status is Status.INFEASIBLE and result.ray is not None:
+            for sign in (1.0, -1.0):
+                multipliers = self._multipliers(sign * result.ray, goal=False)
+                if self._prover.of_nothing(multipliers) < 0.0:
+                    return -math.inf, multipliers
+        return math.inf, None
+
+    def _multipliers(self, duals: Vector, *, goal: bool) -> Multipliers:
+        """Read a solver's row duals; what is no number, or has the wrong sign, counts as 0."""
+        lp, duals = self.lp, np.nan_to_num(duals, nan=0.0, posinf=0.0, neginf=0.0)
+        pi = np.zeros(len(self._place))
+        pi[lp.free] = duals[lp.definitions]
+        weights = np.maximum(duals[lp.goal_rows], 0.0)
+        if goal and self._goal is not None:
+            weights[self._goal] = max(weights[self._goal], 1.0)
+        return Multipliers(pi, weights, np.maximum(-duals[lp.side_rows], 0.0))
+
+    def ceiling(self, multipliers: Multipliers) -> float:
+        """What any multipliers prove about the goal at the node."""
+        return self._prover.of_goal(multipliers, self._goal)

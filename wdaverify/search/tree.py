@@ -1,8 +1,8 @@
-"""Depth-first branch and bound over activation phases: decide whether ``f_j >= f_y`` is possible on a region.
+"""Depth-first branch and bound over activation phases, below one node and up to a cap.
 
-A node is closed only by a rigorous bound. A node that is not closed gives a candidate point, which the caller
-checks, and is split at the neuron whose triangle contributes most to the bound (dual times intercept). A node without
-free neurons that still does not close stays open: the answer is then `Verdict.OPEN`, never a guess.
+A node is closed only by a proved ceiling. A node that is not closed gives a candidate point, which the caller checks, and
+is split at the neuron whose triangle contributes most to the bound (dual times intercept). A node without free neurons
+that still does not close stays open: the answer is then `Verdict.OPEN`, never a guess.
 """
 
 from __future__ import annotations
@@ -17,67 +17,123 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import Vector
+    from wdaverify._types import BoolArray, Vector
+    from wdaverify.search.ceiling import Multipliers
     from wdaverify.search.relaxation import NodeAnswer, Path, PhaseRelaxation
+
+    Leaf = Callable[[Path, Multipliers], None]
+    """Told of every node that closes, and of what proves it."""
 
 
 class Verdict(StrEnum):
-    """How a depth-first search ended."""
+    """How a search for a point with a nonnegative goal ended."""
 
     CLOSED = "closed"
-    """Rigorous: the objective is negative on the whole region."""
+    """Proved: the goal is negative on the whole region."""
     FOUND = "found"
     """The caller accepted a point."""
     OPEN = "open"
     """Neither: limits were reached, or a node without free neurons did not close."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchEnd:
-    """The verdict and the number of nodes solved."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Dive:
+    """How far a depth-first search came.
+
+    Attributes
+    ----------
+    nodes
+        Programs solved.
+    stuck
+        Whether a node without free neurons did not close, or the solver failed: more nodes will not help.
+    root
+        The answer at the node where it began; ``None`` if not even that was solved.
+    first
+        The first decision taken there, 0 if none was.
+    """
 
     verdict: Verdict
     nodes: int
+    stuck: bool
+    root: NodeAnswer | None
+    first: int
 
 
-def search_depth(relaxation: PhaseRelaxation, accept: Callable[[Vector], bool], *, deadline: Deadline, nodes: int) -> SearchEnd:
-    """Search the tree of a relaxation that has been aimed at a target.
+class DepthFirst:
+    """One search below a node, which can be continued: `run` goes on where it stopped.
 
     Parameters
     ----------
+    relaxation
+        Aimed at a goal.
     accept
         Called with candidate inputs (n,); true ends the search.
-    nodes
-        Largest number of nodes to solve.
+    leaf
+        Told of closed nodes.
     """
-    stack: list[Path] = [()]
-    solved, stuck = 0, False
-    while stack:
-        if solved >= nodes or deadline.passed:
-            return SearchEnd(Verdict.OPEN, solved)
-        path = stack.pop()
-        relaxation.move(path)
-        answer = relaxation.answer(deadline)
-        solved += 1
-        if answer.closed:
-            continue
-        if answer.failed:  # splitting a program that the solver cannot work on only makes more of them
-            return SearchEnd(Verdict.OPEN, solved)
-        if answer.point is not None and accept(answer.point):
-            return SearchEnd(Verdict.FOUND, solved)
-        decision = _branch(answer, path)
-        if decision == 0:
-            stuck = True
-            continue
-        stack.extend([(*path, -decision), (*path, decision)])
-    return SearchEnd(Verdict.OPEN if stuck else Verdict.CLOSED, solved)
+
+    def __init__(
+        self, relaxation: PhaseRelaxation, prefix: Path, accept: Callable[[Vector], bool], leaf: Leaf | None = None
+    ) -> None:
+        self._relaxation, self._prefix, self._accept, self._leaf = relaxation, prefix, accept, leaf
+        self._stack: list[Path] = [prefix]
+        self._root: NodeAnswer | None = None
+        self._first = 0
+        self._stuck = False
+        self.closed_share = 0.0
+        self.nodes = 0
+
+    @property
+    def remaining(self) -> float:
+        """Knuth's estimate of the nodes still to be solved: the closed share of the tree took as many as were solved."""
+        return float("inf") if self.closed_share == 0.0 else self.nodes * (1.0 - self.closed_share) / self.closed_share
+
+    def run(self, nodes: int, deadline: Deadline) -> Dive:
+        """Solve at most `nodes` more nodes."""
+        start = self.nodes
+        while self._stack:
+            if self.nodes - start >= nodes or deadline.passed:
+                return self._dive(Verdict.OPEN)
+            path = self._stack.pop()
+            self._relaxation.move(path)
+            answer = self._relaxation.answer(0.0, deadline)
+            self.nodes += 1
+            if self._root is None:
+                self._root = answer
+            if answer.closed:
+                self._close(path, answer)
+                continue
+            if answer.failed:  # splitting a program that the solver cannot work on only makes more of them
+                self._stuck = self._stuck or not deadline.passed
+                self._stack.append(path)
+                return self._dive(Verdict.OPEN)
+            if answer.point is not None and self._accept(answer.point):
+                return self._dive(Verdict.FOUND)
+            decision = branch(answer, self._relaxation.free, path)
+            if decision == 0:
+                self._stuck = True
+                continue
+            if self._first == 0:
+                self._first = decision
+            self._stack.extend([(*path, -decision), (*path, decision)])
+        return self._dive(Verdict.OPEN if self._stuck else Verdict.CLOSED)
+
+    def _close(self, path: Path, answer: NodeAnswer) -> None:
+        self.closed_share += 2.0 ** (len(self._prefix) - len(path))
+        if self._leaf is not None and answer.multipliers is not None:
+            self._leaf(path, answer.multipliers)
+
+    def _dive(self, verdict: Verdict) -> Dive:
+        return Dive(verdict, self.nodes, self._stuck, self._root, self._first)
 
 
-def _branch(answer: NodeAnswer, path: Path) -> int:
-    """The decision to explore first, 0 when no neuron is free."""
-    free = np.ones(len(answer.scores), dtype=bool)
-    free[[abs(d) - 1 for d in path]] = False
+def branch(answer: NodeAnswer, free: BoolArray, path: Path) -> int:
+    """The decision to explore first, 0 when no neuron is free: the largest score, on the side of the solver's own point."""
     if not free.any():
         return 0
-    k = int(np.argmax(np.where(free, answer.scores, -np.inf)))
+    scores = np.where(free, answer.scores, -np.inf)
+    scores[[abs(d) - 1 for d in path]] = -np.inf
+    k = int(np.argmax(scores))
+    if scores[k] == -np.inf:
+        return 0
     return k + 1 if answer.active_first[k] else -(k + 1)

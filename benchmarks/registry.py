@@ -1,0 +1,16 @@
+"""The table of benchmarks: one module with a `BENCHMARK`, and one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks import distances, marabou, verdicts
+
+if TYPE_CHECKING:
+    from benchmarks.settings import Benchmark
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "distances": distances.BENCHMARK,
+    "verdicts": verdicts.BENCHMARK,
+    "marabou": marabou.BENCHMARK,
+}

@@ -1,0 +1,151 @@
+"""What multipliers prove about a node: ceilings of goals and of pre-activations, on the weights as stored.
+
+`bounds.lagrangian` is the bound. This module forms it for a question's rows: with nonnegative weights ``w``, for every point
+where the used rows are nonnegative,
+
+    g_goal  <=  g_goal + sum_r w_r g_r + sum_s v_s (side_s . x + offset_s),      min_r g_r  <=  sum_r w_r g_r / sum_r w_r
+
+and the right-hand sides are linear forms of logits and inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._tolerances import UNIT_ROUNDOFF
+from wdaverify.bounds.exact_lagrangian import exact_lagrangian, on_grid
+from wdaverify.bounds.lagrangian import pull_back
+from wdaverify.bounds.rounding import INFLATION, gamma
+
+if TYPE_CHECKING:
+    from wdaverify._types import BoolArray, Matrix, Vector
+    from wdaverify.ir.compiled import ReluStep
+    from wdaverify.ir.network import Network
+    from wdaverify.search.inputs import InputSet
+    from wdaverify.search.neuron_bounds import NeuronBounds
+    from wdaverify.search.question import Question
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Multipliers:
+    """What proves a ceiling: any values do, bad ones prove less.
+
+    Attributes
+    ----------
+    pi
+        Prices of the free neurons' pre-activations, shape (neurons,), 0 elsewhere.
+    weights
+        Nonnegative, of the question's rows, shape (R,).
+    side
+        Nonnegative, of the question's rows about inputs, shape (S,).
+    """
+
+    pi: Vector
+    weights: Vector
+    side: Vector
+
+
+class CeilingProver:
+    """Proves ceilings on one region; the ends of the neurons move with the node.
+
+    Parameters
+    ----------
+    free
+        The neurons that have prices, shape (neurons,). Others pass their adjoint, or nothing where ``u <= 0``.
+
+    Attributes
+    ----------
+    lower, upper
+        The ends of all pre-activations at the node, shape (neurons,); the caller changes them.
+    scale
+        A bound of the absolute values of the question's rows.
+    """
+
+    def __init__(self, network: Network, question: Question, inputs: InputSet, bounds: NeuronBounds, free: BoolArray) -> None:
+        self._network, self._compiled, self._question, self._inputs = network, network.compiled, question, inputs
+        self._charges, self._free, self._dead = bounds.charges, free, bounds.upper <= 0.0
+        self.lower, self.upper = bounds.lower.copy(), bounds.upper.copy()
+        sizes = np.abs(question.rows) @ self._charges.magnitudes[self._compiled.output] + np.abs(question.offsets)
+        self.scale = float(np.max(sizes, initial=0.0))
+        self._rounding = gamma(len(question.rows) + 4) * INFLATION * sizes
+
+    def of_goal(self, multipliers: Multipliers, goal: int | None) -> float:
+        """A proved upper bound of a row (whose weight must be at least 1), or with ``None`` of the least of all rows."""
+        total = float(multipliers.weights.sum())
+        if goal is None and total <= 0.0:
+            return math.inf
+        value = self._value(self._seeds(multipliers), multipliers)
+        if goal is not None:
+            return value
+        allowance = 1.0 + math.copysign(8.0 * UNIT_ROUNDOFF * len(multipliers.weights), value)
+        return math.nextafter(value / total * allowance, math.inf)
+
+    def of_nothing(self, multipliers: Multipliers) -> float:
+        """A proved upper bound of 0 over the points of interest: below 0 it proves that there are none."""
+        return self._value(self._seeds(multipliers), multipliers)
+
+    def of_neuron(self, neuron: int, sign: float, multipliers: Multipliers) -> float:
+        """A proved upper bound of ``sign * z`` of a neuron over the points of interest."""
+        step = next(s for s in self._compiled.relus if s.first <= neuron < s.first + s.size)
+        rows = np.zeros((1, step.size))
+        rows[0, neuron - step.first] = sign
+        seeds = self._seeds(multipliers)
+        seeds[step.source] = seeds[step.source] + rows if step.source in seeds else rows
+        return self._value(seeds, multipliers)
+
+    def at_most_zero(self, multipliers: Multipliers, *, least: bool) -> bool:
+        """Whether the multipliers prove in rational arithmetic that the goal is at most 0; the region must be a box."""
+        question, names = self._question, self._compiled.names
+        weights, side = on_grid(multipliers.weights), on_grid(multipliers.side)
+        if least and sum(weights) <= 0:
+            return False
+        seeds = {
+            names[self._compiled.output]: _combined(weights, question.rows),
+            names[self._compiled.input]: _combined(side, question.side_rows),
+        }
+        constants = zip([*weights, *side], [*question.offsets, *question.side_offsets], strict=True)
+        offset = sum((w * Fraction(float(b)) for w, b in constants), Fraction(0))
+        free = np.flatnonzero(self._free)
+        prices = dict(zip(free.tolist(), on_grid(multipliers.pi[free]), strict=True))
+        ends = (self.lower, self.upper), (self._inputs.lower, self._inputs.upper)
+        return exact_lagrangian(self._network, seeds, prices, *ends) + offset <= 0
+
+    def _seeds(self, multipliers: Multipliers) -> dict[int, Matrix]:
+        return {self._compiled.output: (multipliers.weights @ self._question.rows)[None]}
+
+    def _value(self, seeds: dict[int, Matrix], multipliers: Multipliers) -> float:
+        """The Lagrangian bound of the seeds' form plus the facts about inputs and all constants, rounded up."""
+        question, charges = self._question, self._charges
+
+        def choose(step: ReluStep, rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+            n = step.neurons
+            passed = np.where(self._dead[n], 0.0, rows)
+            return np.where(self._free[n], multipliers.pi[n], passed), self.lower[n][None], self.upper[n][None]
+
+        pulled = pull_back(self._compiled, charges, seeds, choose)
+        forms, error = pulled.coefficients, float(pulled.error[0]) + float(multipliers.weights @ self._rounding)
+        constant = float(multipliers.weights @ question.offsets)
+        if multipliers.side.any():
+            forms = forms + multipliers.side @ question.side_rows
+            sizes = np.abs(forms) + multipliers.side @ np.abs(question.side_rows)
+            reach = float((sizes @ charges.magnitudes[self._compiled.input])[0])
+            reach += float(multipliers.side @ np.abs(question.side_offsets))
+            error += gamma(len(question.side_rows) + 8) * INFLATION * reach
+            constant += float(multipliers.side @ question.side_offsets)
+        value = float(self._inputs.maximum(forms)[0])
+        magnitude = abs(value) + abs(float(pulled.constant[0])) + abs(constant) + error
+        value = value + float(pulled.constant[0]) + constant + error + 16.0 * UNIT_ROUNDOFF * magnitude
+        return math.inf if math.isnan(value) else math.nextafter(value, math.inf)
+
+
+def _combined(weights: list[Fraction], rows: Matrix) -> list[Fraction]:
+    """``weights @ rows``, exactly."""
+    total = [Fraction(0)] * rows.shape[1]
+    for weight, row in zip(weights, rows.tolist(), strict=True):
+        total = [t + weight * Fraction(v) for t, v in zip(total, row, strict=True)]
+    return total

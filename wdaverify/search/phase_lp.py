@@ -1,0 +1,180 @@
+"""The triangle relaxation of a network on a region as one small linear program, with the stable neurons eliminated.
+
+Columns are the inputs, and for every unstable neuron ``y = relu(z)`` and ``s = relu(-z)``, so that ``z = y - s``; over
+``l <= z <= u`` the convex hull of the graph is (Ehlers 2017, in these variables)
+
+::
+
+    y - s = E (x, y) + e,      0 <= y <= u,   0 <= s <= -l,      y / u + s / (-l) <= 1
+
+and a decision changes one bound and no row: *active* is ``s <= 0``, *inactive* is ``y <= 0``. Neurons of known phase are
+substituted forward into E. Each question row ``g_r = rows[r] . f + offsets[r]`` has a column of its own, so that
+objectives and facts (``g_r >= 0``) are costs and bounds.
+
+The numbers are float64 throughout and nothing is rounded outward: what the program says is a proposal. Its multipliers of
+the first rows are the pi of `bounds.lagrangian`, which turns them into a proof on the stored weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import block_array, csr_array, diags_array, eye_array
+
+from wdaverify.ir.compiled import AffineStep, InputStep
+from wdaverify.program.program import Program, Sense
+
+if TYPE_CHECKING:
+    from wdaverify._types import IntArray, Matrix, SparseMatrix, Vector
+    from wdaverify.ir.compiled import CompiledNetwork
+    from wdaverify.search.inputs import InputColumns
+    from wdaverify.search.question import Question
+
+_THIN = 1e-7
+"""A bound smaller than this part of the opposite one is moved out to it: triangle rows keep moderate entries."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhaseLP:
+    """The program, and where things stand in it.
+
+    Attributes
+    ----------
+    free
+        Global numbers of the neurons with columns, ascending; shape (m,).
+    active, inactive
+        Columns of their y and s, shape (m,).
+    definitions, triangles
+        Rows that define their z, and their triangles, shape (m,) each.
+    intercepts
+        Right-hand sides of the triangles, shape (m,).
+    goals
+        Columns of the question rows g, shape (R,); `goal_rows` define them.
+    least
+        Column of ``t <= g_r`` for every r.
+    least_rows
+        The rows that say so, shape (R,).
+    side_rows
+        Rows of the question's facts about inputs.
+    """
+
+    program: Program
+    free: IntArray
+    active: IntArray
+    inactive: IntArray
+    definitions: IntArray
+    triangles: IntArray
+    intercepts: Vector
+    goals: IntArray
+    goal_rows: IntArray
+    least: int
+    least_rows: IntArray
+    side_rows: IntArray
+
+
+def build_phase_lp(
+    compiled: CompiledNetwork, question: Question, inputs: InputColumns, lower: Vector, upper: Vector, free: IntArray
+) -> PhaseLP:
+    """Build the relaxation for bounds `lower` and `upper` (neurons,) on all pre-activations.
+
+    Parameters
+    ----------
+    inputs
+        How the region's points are columns.
+    free
+        The neurons that get columns; all others have ``l >= 0`` or ``u <= 0``.
+    """
+    definitions, constants, logits, offsets = _substituted(compiled, inputs, upper, free)
+    m, count, rows = len(free), inputs.count, len(question.rows)
+    low = np.minimum(lower[free], -_THIN * np.maximum(upper[free], 1e-300))
+    high = np.maximum(upper[free], -_THIN * low)
+    scale = np.maximum(-low, high)
+    goals = csr_array(csr_array(question.rows) @ logits)
+    goal_constants = question.rows @ offsets + question.offsets
+    eye, ones = eye_array(m), csr_array(np.ones((rows, 1)))
+    side = csr_array(question.side_rows @ inputs.matrix)
+    matrix = block_array(
+        [
+            [-definitions[:, :count], eye - definitions[:, count:], -eye, None, None],
+            [None, diags_array(scale / high), diags_array(-scale / low), None, None],
+            [-goals[:, :count], -goals[:, count:], None, eye_array(rows), None],
+            [None, None, None, -eye_array(rows), ones],
+            [side, csr_array((len(side.indptr) - 1, m)), None, None, None],
+            [inputs.rows, csr_array((inputs.rows.shape[0], m)), None, None, None],
+        ],
+        format="csr",
+    )
+    infinite = np.full(rows, np.inf)
+    program = Program(
+        objective=np.zeros(count + 2 * m + rows + 1),
+        matrix=csr_array(matrix),
+        row_lower=np.concatenate([constants, np.full(m, -np.inf), goal_constants, -infinite,
+                                  -question.side_offsets - question.side_rows @ inputs.origin, inputs.row_lower]),
+        row_upper=np.concatenate([constants, scale, goal_constants, np.zeros(rows),
+                                  np.full(len(question.side_rows), np.inf), inputs.row_upper]),
+        lower=np.concatenate([inputs.lower, np.zeros(2 * m), -infinite, [-np.inf]]),
+        upper=np.concatenate([inputs.upper, high, -low, infinite, [np.inf]]),
+        integer=np.zeros(count + 2 * m + rows + 1, dtype=np.bool_),
+        sense=Sense.MAXIMISE,
+    )  # fmt: skip
+    columns, lines = np.arange(count, count + m), np.arange(m)
+    goal_columns = np.arange(count + 2 * m, count + 2 * m + rows)
+    return PhaseLP(
+        program=program, free=free, active=columns, inactive=columns + m, definitions=lines, triangles=lines + m,
+        intercepts=scale, goals=goal_columns, goal_rows=2 * m + np.arange(rows), least=count + 2 * m + rows,
+        least_rows=2 * m + rows + np.arange(rows), side_rows=2 * m + 2 * rows + np.arange(len(question.side_rows)),
+    )  # fmt: skip
+
+
+def _substituted(
+    compiled: CompiledNetwork, inputs: InputColumns, upper: Vector, free: IntArray
+) -> tuple[SparseMatrix, Vector, SparseMatrix, Vector]:
+    """Pre-activations of the free neurons (m, columns) and logits (K, columns) over inputs and free neurons' y.
+
+    Returns matrix and constant of both.
+    """
+    columns = inputs.count + len(free)
+    place = np.full(compiled.neurons, -1)
+    place[free] = inputs.count + np.arange(len(free))
+    forms: list[Matrix | SparseMatrix] = []
+    constants: list[Vector] = []
+    defined: list[Matrix | SparseMatrix] = [csr_array((0, columns))]
+    defined_constants: list[Vector] = [np.zeros(0)]
+    for step in compiled.steps:
+        if isinstance(step, InputStep):
+            forms.append(_padded(inputs.matrix, columns))
+            constants.append(inputs.origin)
+        elif isinstance(step, AffineStep):
+            total: Matrix | SparseMatrix = 0.0
+            constant = step.bias
+            for factor, source in zip(step.factors, step.sources, strict=True):
+                total = total + factor.matrix @ forms[source]
+                constant = constant + factor.matrix @ constants[source]
+            forms.append(total)
+            constants.append(constant)
+        else:
+            form, constant = forms[step.source], constants[step.source]
+            own = place[step.neurons]
+            chosen = np.flatnonzero(own >= 0)
+            defined.append(form[chosen])
+            defined_constants.append(constant[chosen])
+            passing = ((own < 0) & (upper[step.neurons] > 0)).astype(np.float64)
+            units = csr_array((np.ones(len(chosen)), (chosen, own[chosen])), shape=(step.size, columns))
+            kept = passing[:, None] * form if isinstance(form, np.ndarray) else diags_array(passing) @ form
+            forms.append(kept + units.toarray() if isinstance(kept, np.ndarray) else csr_array(kept + units))
+            constants.append(passing * constant)
+    logits = csr_array(forms[compiled.output])
+    stacked = block_array([[csr_array(part)] for part in defined if part.shape[0]], format="csr") if len(free) else defined[0]
+    return csr_array(stacked), np.concatenate(defined_constants), logits, constants[compiled.output]
+
+
+_DENSE_ENTRIES = 2**22
+"""Input forms with at most so many entries are dense."""
+
+
+def _padded(matrix: SparseMatrix, columns: int) -> Matrix | SparseMatrix:
+    """The matrix with zero columns to the right; dense unless that is large."""
+    wide = csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], columns))
+    return wide.toarray() if matrix.shape[0] * columns <= _DENSE_ENTRIES else wide
