@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _FEASIBILITY = 1e-7
 """Enough for proposals, and faster than the tolerance of answers."""
 
+_ROOM = 1e-6
+"""A solve stops when it is this part of the rows' size below 0, so that the check has room."""
+
 _TIE_BREAK = 1e-9
 """Weight of the violation ``min(y, s)`` beside the dual score: it decides only between neurons without one."""
 
@@ -69,11 +72,13 @@ class LeafSearch:
     ) -> None:
         self._backend, self._origin, self._goals = backend, origin, goals
         self._most_unstable, self._most_programs = most_unstable, most_programs
+        sizes = np.abs(goals.rows) @ origin.charges.magnitudes[origin.compiled.output] + np.abs(goals.offsets)
+        self._size = float(np.max(sizes, initial=0.0))
 
     def close(self, boxes: Boxes, is_open: BoolArray, deadline: Deadline) -> LeafAnswer:
         """Try to close the open groups of every box with few unstable neurons."""
         answer = LeafAnswer(is_open.copy())
-        options = SolveOptions(deadline=deadline, presolve=False, feasibility=_FEASIBILITY)
+        options = SolveOptions(deadline=deadline, presolve=False, feasibility=_FEASIBILITY, cutoff=-_ROOM * self._size)
         proposals: list[Proposal] = []
         complete: list[tuple[int, int, slice]] = []
         for b in np.flatnonzero(boxes.unstable.sum(axis=1) <= self._most_unstable).tolist():
@@ -148,7 +153,7 @@ class _Leaf:
 
     def _closed(self, result: SolveResult, phases: Vector) -> bool:
         """Whether the solver takes the node for closed and says by which multipliers."""
-        if result.status is Status.OPTIMAL and result.objective is not None and result.objective < 0:
+        if result.status is Status.LIMIT or (result.objective is not None and result.objective < 0):
             duals = result.row_duals
         elif result.status is Status.INFEASIBLE and result.ray is not None:
             duals = -result.ray
