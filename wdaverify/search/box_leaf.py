@@ -68,7 +68,7 @@ class LeafSearch:
     """
 
     def __init__(
-        self, backend: Backend, origin: Origin, goals: RowGroups, *, most_unstable: int = 25, most_programs: int = 30
+        self, backend: Backend, origin: Origin, goals: RowGroups, *, most_unstable: int = 30, most_programs: int = 30
     ) -> None:
         self._backend, self._origin, self._goals = backend, origin, goals
         self._most_unstable, self._most_programs = most_unstable, most_programs
