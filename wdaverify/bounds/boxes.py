@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wdaverify.bounds.lagrangian import Charges
     from wdaverify.ir.compiled import CompiledNetwork
 
-_CHUNK = 2**17
+_CHUNK = 2**15
 """Entries of the widest array of a chunk of rows: a few of them fit into a cache."""
 
 

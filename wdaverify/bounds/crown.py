@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wdaverify.ir.network import Network
 
 
-_CHUNK = 2**17
+_CHUNK = 2**16
 """Entries of the widest array of a chunk of rows: a few of them fit into a cache."""
 
 _LEAST = 64

@@ -2,8 +2,8 @@
 
 Each disjunct (a box of inputs and a conjunction of linear rows) is a question of its own:
 
-1. *Attack*: candidates from ascent are confirmed in exact arithmetic, so ``sat`` is always true.
-2. *Elimination*: rigorous linear bounds show that some row fails on the whole box.
+1. *Elimination*: rigorous linear bounds show that some row fails on the whole box.
+2. *Attack*: candidates from ascent are confirmed in exact arithmetic, so ``sat`` is always true.
 3. *Search*: branch and bound over boxes of inputs where they are few, and over activation phases; a box or a node is closed
    only by a rigorous bound, so ``unsat`` is always true.
 
@@ -141,18 +141,16 @@ class _Run:
         self.nodes = 0
 
     def decide(self, disjuncts: list[Disjunct]) -> PropertyVerdict:
-        """Attack every disjunct, then let the questions of all boxes take turns."""
+        """Box by box, eliminate disjuncts and attack the others; then let the open boxes take turns."""
         cases = [Case(self.network, disjunct, self.backend, self.deadline) for disjunct in disjuncts]
-        for case in cases:
-            if self.deadline.passed:
-                return PropertyVerdict.TIMEOUT
-            if quick_attack(case, seed=self.seed):
-                return self._found(case)
         questions: list[BoxQuestion] = []
         for group in _by_box(cases):
             if self.deadline.passed:
                 return PropertyVerdict.TIMEOUT
             question = BoxQuestion(self.network, group, self.backend, self.deadline, seed=self.seed)
+            for case in group:
+                if not case.closed and not self.deadline.passed and quick_attack(case, seed=self.seed):
+                    return self._found(case)
             if not question.closed:
                 questions.append(question)
         return self._close(questions, cases)
