@@ -258,8 +258,9 @@ def test_workers_do_not_change_the_answer() -> None:
     network = load(DATA / "golden" / "g14_iris.onnx")
     data = Dataset.load(DATA / "golden" / "g14_iris.npz").first(4)
     box = Box(GOLDEN["g14_iris"]["domain"]["lo"], GOLDEN["g14_iris"]["domain"]["hi"])
-    one, two = (distances(network, data, norm=Norm.LINF, domain=box, options=DistanceOptions(workers=k)) for k in (1, 2))
-    assert [r.distance for r in one] == [r.distance for r in two]
+    found = [distances(network, data, norm=Norm.LINF, domain=box, options=DistanceOptions(workers=k)) for k in (1, 2, 3)]
+    one, two, three = ([(r.distance, r.target, None if r.point is None else r.point.tolist()) for r in rs] for rs in found)
+    assert one == two == three
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -1,4 +1,4 @@
-"""Worker processes: what they find is kept, one that dies loses its own task only, and none survives."""
+"""Samples shared over worker processes: what they find is kept, one that is lost keeps its bracket, and none survives."""
 
 from __future__ import annotations
 
@@ -6,39 +6,19 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.children import children, start_script
 from wdaverify._deadline import Deadline
-from wdaverify._errors import InputError, SolverError
+from wdaverify.parallel.executors import SpawnExecutor
 from wdaverify.risk.adversarial import DistanceOptions
 from wdaverify.risk.closing import SampleSearch
-from wdaverify.risk.processes import Crew
 from wdaverify.risk.workers import close_in_turn
-
-REPOSITORY = Path(__file__).parent.parent
-
-
-def answer(shared: float, task: object) -> object:
-    """A task: a number to add, or a way to fail."""
-    if task == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if task == "raise":
-        raise InputError("no such task")
-    return shared + float(task)
-
-
-def children() -> list[str]:
-    """Processes of which this one is the parent, dead ones included; the resource tracker lives as long as Python."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
-    )
-    return [line for line in listed.stdout.splitlines() if "resource_tracker" not in line and " ps -ww" not in f" {line}"]
 
 
 class Line:
@@ -63,45 +43,15 @@ class Line:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_answers_errors_and_deaths() -> None:
-    before = children()
-    with Crew(answer, 0.5, 2) as crew:
-        assert sorted(crew.work(enumerate([1.0, 2.0, 3.0]))) == [(0, 1.5), (1, 2.5), (2, 3.5)]
-        busy = children()
-        assert len(busy) == len(before) + 2
-        # The same processes serve the next round, and only the dead one is replaced.
-        assert sorted(crew.work(enumerate([1.0, "die", 2.0, 3.0])), key=lambda pair: pair[0]) == [
-            (0, 1.5),
-            (1, None),
-            (2, 2.5),
-            (3, 3.5),
-        ]
-        assert len(set(children()) & set(busy)) == 1
-        with pytest.raises(InputError, match="no such task"):
-            list(crew.work(enumerate(["raise"])))
-    assert children() == before
-
-
-def test_a_process_that_cannot_begin_is_an_error_not_a_loss(tmp_path: Path) -> None:
-    # Without the guard, a spawned process runs the script again instead of its task.
-    script = (
-        "from tests.test_workers import answer\nfrom wdaverify.risk.processes import Crew\n"
-        "with Crew(answer, 0.5, 1) as crew:\n    print(list(crew.work([(0, 1.0)])))\n"
-    )
-    path = tmp_path / "unguarded.py"
-    path.write_text(script)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    result = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, env=environment, check=False)
-    assert SolverError.__name__ in result.stderr
-    assert "if __name__ == '__main__'" in result.stderr
-    assert result.returncode == 1
+def searches_of(*samples: float) -> dict[int, SampleSearch]:
+    return {i: SampleSearch(center=np.array([x]), label=0, starts={}) for i, x in enumerate(samples)}
 
 
 @pytest.mark.parametrize("in_warm_up", [False, True])
 def test_a_dead_worker_costs_its_sample_only(in_warm_up: bool) -> None:
-    searches = {i: SampleSearch(center=np.array([x]), label=0, starts={}) for i, x in enumerate([0.25, 0.5, 0.0])}
+    searches = searches_of(0.25, 0.5, 0.0)
     reported: dict[int, SampleSearch] = {}
-    with pytest.warns(RuntimeWarning, match="worker process of sample 1 died"):
+    with pytest.warns(RuntimeWarning, match="sample 1 keeps the bracket that it had: a worker process was killed by SIGKILL"):
         close_in_turn(Line(0.5, in_warm_up=in_warm_up), searches, DistanceOptions(workers=2), reported.__setitem__)
     assert sorted(reported) == [0, 1, 2]
     assert [i for i in range(3) if reported[i].settled] == [0, 2]
@@ -111,7 +61,7 @@ def test_a_dead_worker_costs_its_sample_only(in_warm_up: bool) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_reports_what_the_warm_up_found(workers: int) -> None:
-    searches = {i: SampleSearch(center=np.array([x]), label=0, starts={}) for i, x in enumerate([0.25, 0.5, 0.0])}
+    searches = searches_of(0.25, 0.5, 0.0)
     reported: dict[int, SampleSearch] = {}
 
     def report(index: int, search: SampleSearch) -> None:
@@ -127,6 +77,46 @@ def test_ctrl_c_reports_what_the_warm_up_found(workers: int) -> None:
     assert children() == before
 
 
+class Stuck(Line):
+    """Goes on for ever where `Line` dies."""
+
+    def _perhaps_die(self, search: SampleSearch, *, here: bool) -> None:
+        if here and float(search.center[0]) == self.deadly:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(600)
+
+
+@pytest.mark.slow
+def test_a_hung_worker_costs_its_sample_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The others need less than the grace on any machine.
+    monkeypatch.setattr("wdaverify.risk.workers.open_executor", partial(SpawnExecutor, grace=5.0))
+    searches = searches_of(0.25, 0.5, 0.0)
+    reported: dict[int, SampleSearch] = {}
+    options = DistanceOptions(workers=2, time_limit=0.1).started()
+    with pytest.warns(RuntimeWarning, match="sample 1 keeps the bracket that it had: .* long after its deadline"):
+        close_in_turn(Stuck(0.5), searches, options, reported.__setitem__)
+    assert [i for i in range(3) if reported[i].settled] == [0, 2]
+    assert reported[1].safe == 0.125
+
+
+class Counting(Line):
+    """Finds something that depends on the sample."""
+
+    def close(self, search: SampleSearch, deadline: Deadline) -> None:
+        search.safe += float(search.center[0]) ** 2
+        search.settled.add(1)
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_nothing() -> None:
+    found = []
+    for workers in (1, 2, 3):
+        reported: dict[int, SampleSearch] = {}
+        close_in_turn(Counting(), searches_of(0.25, 0.5, 0.0, 0.75, 1.0), DistanceOptions(workers=workers), reported.__setitem__)
+        found.append([(reported[i].safe, reported[i].settled, reported[i].center.tolist()) for i in range(5)])
+    assert found[0] == found[1] == found[2]
+
+
 class Slow(Line):
     """Never closes anything."""
 
@@ -137,7 +127,8 @@ class Slow(Line):
 SCRIPT = """
 import json, sys
 import numpy as np
-from tests.test_workers import SampleSearch, Slow, children
+from tests.children import children
+from tests.test_workers import SampleSearch, Slow
 from wdaverify.risk.adversarial import DistanceOptions
 from wdaverify.risk.workers import close_in_turn
 if __name__ == "__main__":
@@ -155,13 +146,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("patience", [0.05, 4.0])
 def test_a_real_ctrl_c_reaches_the_whole_group_and_leaves_no_process(tmp_path: Path, patience: float) -> None:
     """Early, while the workers still load, and late, while they work."""
-    script = tmp_path / "search.py"
-    script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
+    process = start_script(tmp_path / "search.py", SCRIPT)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     time.sleep(patience)

@@ -10,6 +10,10 @@
     │   ├── PropertyError               the VNN-LIB property
     │   └── DomainError                 the set of inputs that exist, or a sample outside it
     ├── SolverError (RuntimeError)      a backend is missing or failed beyond repair
+    ├── WorkerStartError (RuntimeError) no worker process can start
+    ├── WorkerLostError (RuntimeError)  a worker process gave no answer: its own task is lost, the others go on
+    │   ├── WorkerDiedError             it crashed or was killed
+    │   └── WorkerHungError             it was stopped long after its deadline
     └── AuditError (RuntimeError)       our own answer failed its independent check: exit status 1
 """
 
@@ -46,6 +50,22 @@ class DomainError(InputError):
 
 class SolverError(WdaverifyError, RuntimeError):
     """A solver backend is missing, or failed in a way that leaves no valid bound."""
+
+
+class WorkerStartError(WdaverifyError, RuntimeError):
+    """No worker process can start."""
+
+
+class WorkerLostError(WdaverifyError, RuntimeError):
+    """A worker process gave no answer: its own task is lost, the others go on."""
+
+
+class WorkerDiedError(WorkerLostError):
+    """A worker process crashed or was killed."""
+
+
+class WorkerHungError(WorkerLostError):
+    """A worker process went on long after the deadline of its task, and was stopped."""
 
 
 class AuditError(WdaverifyError, RuntimeError):

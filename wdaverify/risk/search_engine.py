@@ -47,6 +47,9 @@ _RUNGS = (
 )
 """Parts of the incumbent's distance, each with the programs that a class may cost."""
 
+_WORTH_POLISHING = 1.02
+"""Points farther than this factor times the incumbent's distance are not polished."""
+
 _FIRST_BUDGET = 64
 """Programs of a class in the first round; each round has four times as many."""
 
@@ -106,13 +109,20 @@ def _goal_searches(
 
     def accepting(target: int) -> Callable[[Vector], bool]:
         def accept(point: Vector) -> bool:
-            logits = compiled.forward(closer.box.clip(point)[None])[0]
-            return bool(logits[target] >= logits[search.label]) and closer.improve(search, target, point, deadline)
+            inside = closer.box.clip(point)
+            if np.linalg.norm(inside - search.center, ord=closer.norm.order) > _WORTH_POLISHING * search.reach:
+                return False  # the program of an l2 ball reaches far beyond it
+            logits = compiled.forward(inside[None])[0]
+            return bool(logits[target] >= logits[search.label]) and closer.improve(search, target, inside, deadline)
 
         return accept
 
-    root = build(bounds)
-    return {target: GoalSearch(root, build, goal, accepting(target)) for goal, target in enumerate(targets)}
+    # tangents of an l2 ball pile up in a relaxation: there every class has its own
+    roots = [build(bounds) for _ in targets] if inputs.is_l2 else [build(bounds)] * len(targets)
+    return {
+        target: GoalSearch(root, build, goal, accepting(target))
+        for goal, (root, target) in enumerate(zip(roots, targets, strict=True))
+    }
 
 
 def _verdict(closer: Closer, search: SampleSearch, radius: float) -> Verdict:

@@ -123,7 +123,9 @@ class PhaseRelaxation:
     def aim(self, goal: int | None) -> None:
         """Make one row of the question the goal, or with ``None`` the least of all rows."""
         self._goal = goal
-        self._price({self.lp.least if goal is None else int(self.lp.goals[goal]): 1.0})
+        prices = self._columns.prices
+        costs = {int(k): float(prices[k]) for k in np.flatnonzero(prices)}
+        self._price({**costs, self.lp.least if goal is None else int(self.lp.goals[goal]): 1.0})
 
     def _price(self, costs: dict[int, float]) -> None:
         """Make the sum of some columns the objective."""

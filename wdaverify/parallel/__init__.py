@@ -1,0 +1,1 @@
+"""Work in parallel behind one seam, `concurrent.futures.Executor`."""
