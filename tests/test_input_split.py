@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from tests.lying_sessions import LyingBackend
 from tests.networks import mlp, random_mlp, random_residual
 from tests.oracles import enumerate_cells
 from tests.strategies import small_networks
@@ -22,7 +22,6 @@ from wdaverify.bounds.crown import crown_bounds
 from wdaverify.domain import Box, Regions
 from wdaverify.ir.exact import exact_forward, exact_trace
 from wdaverify.program.backend import get_backend
-from wdaverify.program.result import SolveResult, Status
 from wdaverify.search.box_leaf import LeafSearch
 from wdaverify.search.box_stack import BoxStack
 from wdaverify.search.clipping import clip
@@ -178,56 +177,6 @@ def test_no_multipliers_refute_a_point_that_holds(network, seed):
         proposals += [Proposal(0, neurons, pi, phases, w) for w in (rng.uniform(size=2), np.zeros(2), np.array([1.0, np.nan]))]
     assert not refuted(origin, root, groups, proposals).any()
     assert not refuted(origin, root, groups, [Proposal(0, neurons, 0 * z[neurons], 0 * z[neurons], -np.ones(2))]).any()
-
-
-class LyingSession:
-    def __init__(self, honest, kind, rng):
-        self._honest, self._kind, self._rng = honest, kind, rng
-
-    def __getattr__(self, name):
-        return getattr(self._honest, name)
-
-    def solve(self, options=None):
-        result = self._honest.solve(options)
-        shape = self._honest.program
-        noise = self._rng.normal(size=shape.rows)
-        match self._kind:
-            case "random duals":
-                return replace(result, row_duals=noise, objective=-1.0)
-            case "nan":
-                return replace(result, row_duals=np.full(shape.rows, np.nan), objective=-1.0)
-            case "infinite":
-                return replace(result, row_duals=np.full(shape.rows, np.inf), objective=-1.0)
-            case "shape":
-                return replace(result, row_duals=np.zeros(1), objective=-1.0)
-            case "negative":
-                return replace(result, objective=-1.0)
-            case "empty":
-                return SolveResult(status=Status.INFEASIBLE, bound=-np.inf, ray=noise)
-            case "no ray":
-                return SolveResult(status=Status.INFEASIBLE, bound=-np.inf)
-            case "failed":
-                return SolveResult(status=Status.FAILED, bound=np.inf)
-            case "points":
-                primal = self._rng.normal(size=shape.columns) * np.where(self._rng.uniform(size=shape.columns) < 0.1, np.nan, 9.0)
-                return replace(result, primal=primal)
-            case "raises":
-                raise RuntimeError("a solver that breaks")
-        return result
-
-
-class LyingBackend:
-    name, version = "liar", "0"
-
-    def __init__(self, kind: str) -> None:
-        self.kind, self.honest, self.rng = kind, get_backend("highs"), np.random.default_rng(5)
-        self.capabilities = self.honest.capabilities
-
-    def solve(self, program, options=None):
-        return self.honest.solve(program)
-
-    def open(self, program):
-        return LyingSession(self.honest.open(program), self.kind, self.rng)
 
 
 KINDS = ["random duals", "nan", "infinite", "shape", "negative", "empty", "no ray", "failed", "points", "raises"]
