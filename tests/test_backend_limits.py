@@ -19,7 +19,7 @@ from wdaverify._errors import InputError
 from wdaverify.program.backend import Capability, SolveOptions, get_backend
 from wdaverify.program.kkt import primal_residual
 from wdaverify.program.result import Status
-from wdaverify_solvers.native import NativeThread, call_native
+from wdaverify_solvers.native import NativeThread, NativeThreads, call_native
 
 HOURS = 3600.0
 """Far more than any test may take, far less than the hard programs do."""
@@ -127,3 +127,14 @@ def test_one_thread_serves_many_calls_and_ends_with_its_owner():
 def _interrupted(timer, call):
     timer.start()
     call()
+
+
+def test_threads_are_shared_by_calls_and_left_alone_when_stuck():
+    threads, release = NativeThreads(), threading.Event()
+    once, twice = (threads.call(threading.current_thread, cancel=None, deadline=Deadline.after(None)) for _ in range(2))
+    assert once is twice
+    with pytest.raises(TimeoutError):
+        threads.call(release.wait, cancel=None, deadline=Deadline.after(0.0), grace=0.01)
+    other = threads.call(threading.current_thread, cancel=None, deadline=Deadline.after(None))
+    assert other is not once
+    release.set()

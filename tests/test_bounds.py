@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from tests.bounds_networks import NETWORKS, affine, chain, convolutional, mlp, residual, two_neurons
 from wdaverify._errors import DomainError
 from wdaverify._types import Norm
-from wdaverify.bounds import backward, relaxation
+from wdaverify.bounds import crown as crown_module
 from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bounds.interval import interval_bounds, node_intervals
 from wdaverify.bounds.layer_bounds import LayerBounds
 from wdaverify.domain import Box, Regions
+from wdaverify.ir import compiled
 from wdaverify.ir.exact import exact_trace
 
 NORMS = [Norm.LINF, Norm.L1, Norm.L2]
@@ -146,7 +148,8 @@ def test_batches_and_chunks_change_nothing_but_rounding(norm, monkeypatch):
     together, forms = crown_bounds(network, regions), rng.normal(size=(5, 2, 3))
     ends = crown_objectives(network, regions, together, forms)
     parts = [crown_bounds(network, regions[k : k + 1]) for k in range(5)]
-    monkeypatch.setattr(backward, "_MEMORY", 8 * 8 * 5 * 3)  # three rows at a time
+    monkeypatch.setattr(crown_module, "_CHUNK", 1)
+    monkeypatch.setattr(crown_module, "_LEAST", 3)  # three rows at a time
     chunked = crown_bounds(network, regions)
     for name in together.lower:
         for other in (
@@ -165,8 +168,8 @@ def test_sparse_and_dense_products_agree(monkeypatch):
     network = convolutional(np.random.default_rng(9))
     regions = Regions.balls(Box(0, 1), np.full((2, 66), 0.5), 0.1, Norm.LINF)
     sparse = crown_bounds(network, regions)
-    monkeypatch.setattr(relaxation, "_SMALL", 10**9)
-    dense = crown_bounds(network, regions)
+    monkeypatch.setattr(compiled, "_SMALL", 10**9)
+    dense = crown_bounds(replace(network), regions)  # a copy, compiled anew
     for name in sparse.lower:
         np.testing.assert_allclose(sparse.lower[name], dense.lower[name], rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(sparse.upper[name], dense.upper[name], rtol=1e-12, atol=1e-12)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import linprog
 
 from tests.bounds_networks import affine, two_neurons
 from wdaverify._types import Norm
-from wdaverify.bounds.concretise import linear_minimum
+from wdaverify.bounds.concretise import linear_maximum
 from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bounds.interval import interval_bounds
 from wdaverify.domain import Box, Regions
 from wdaverify.ir.network import Network, Node
 from wdaverify.ir.ops import Input
+
+OWNER = np.repeat(np.arange(3), 4)
+"""Four forms for each of three regions."""
 
 
 @pytest.mark.parametrize("radius", [1e-9, 0.05, 10.0])
@@ -70,7 +72,7 @@ def test_linear_forms_over_box_and_l1_ball_equal_the_linear_program():
     for radius in (0.0, 0.05, 0.7, 3.0, 50.0):
         centers = rng.uniform(size=(3, 6)).round(1)  # some coordinates on the faces of the box
         forms = rng.normal(size=(3, 4, 6)) * (rng.uniform(size=(3, 4, 6)) < 0.8)
-        found = linear_minimum(torch.from_numpy(forms), Regions.balls(box, centers, radius, Norm.L1)).numpy()
+        found = -linear_maximum(-forms.reshape(-1, 6), Regions.balls(box, centers, radius, Norm.L1), OWNER).reshape(3, 4)
         for b in range(3):
             for r in range(4):
                 # x = x0 + p - q with p, q >= 0 and sum(p + q) <= R.
@@ -86,7 +88,7 @@ def test_linear_forms_over_box_and_l2_ball_meet_a_primal_point():
     rng = np.random.default_rng(12)
     for radius in (1e-6, 0.05, 0.7, 1.2, 50.0):
         centers, forms = rng.uniform(size=(3, 6)).round(1), rng.normal(size=(3, 4, 6))
-        found = linear_minimum(torch.from_numpy(forms), Regions.balls(Box(0, 1), centers, radius, Norm.L2)).numpy()
+        found = -linear_maximum(-forms.reshape(-1, 6), Regions.balls(Box(0, 1), centers, radius, Norm.L2), OWNER).reshape(3, 4)
         for b in range(3):
             for r in range(4):
                 path = lambda t, x0=centers[b], a=forms[b, r]: np.clip(x0 - t * a, 0, 1)  # noqa: E731
@@ -106,7 +108,7 @@ def test_the_l1_multiplier_is_found_beyond_the_leading_coefficients():
     form, centers = rng.normal(size=300), np.full((1, 300), 0.5)
     box = Box(np.full(300, 0.49), np.full(300, 0.51))
     for radius in (0.1, 2.0, 9.0):
-        found = linear_minimum(torch.from_numpy(form)[None, None], Regions.balls(box, centers, radius, Norm.L1)).item()
+        found = -linear_maximum(-form[None], Regions.balls(box, centers, radius, Norm.L1), np.zeros(1, dtype=np.int64))[0]
         limits = [(0, 0.51 - 0.5)] * 300 + [(0, 0.5 - 0.49)] * 300
         answer = linprog(np.concatenate([form, -form]), A_ub=np.ones((1, 600)), b_ub=[radius], bounds=limits)
         assert found == pytest.approx(answer.fun + form @ centers[0], abs=1e-9)

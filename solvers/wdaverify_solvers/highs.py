@@ -28,7 +28,7 @@ from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions,
 from wdaverify.program.kkt import proves_infeasible
 from wdaverify.program.result import SolveResult, Status
 from wdaverify_solvers.mirror import ProgramMirror
-from wdaverify_solvers.native import NativeThread
+from wdaverify_solvers.native import NativeThreads
 from wdaverify_solvers.scaling import LARGEST, SMALLEST, scale_factors, survives_scaled
 from wdaverify_solvers.trivial import ray_of_empty_rows, solve_without_columns
 
@@ -65,6 +65,9 @@ class HighsBackend:
     name = "highs"
     capabilities = frozenset({Capability.LP, Capability.MILP, Capability.DUALS, Capability.WARM_START})
 
+    def __init__(self) -> None:
+        self._threads = NativeThreads()
+
     @property
     def version(self) -> str:
         """The version of the HiGHS library."""
@@ -79,12 +82,12 @@ class HighsBackend:
             If the program has a quadratic objective.
         """
         require_for(self, program, options)
-        return HighsSession(program).solve(options)
+        return HighsSession(program, self._threads).solve(options)
 
     def open(self, program: Program) -> HighsSession:
         """A program that is solved again and again with other costs and bounds, each time from the last basis."""
         require_for(self, program, DEFAULT_OPTIONS)
-        return HighsSession(program)
+        return HighsSession(program, self._threads)
 
 
 class HighsSession:
@@ -93,9 +96,9 @@ class HighsSession:
     Every change is mirrored, so that `program` is always what was solved last or will be solved next.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, threads: NativeThreads) -> None:
         self._cancel = Event()
-        self._thread = NativeThread()
+        self._threads = threads
         self._refusal = ""
         self._options: dict[str, Any] = {}
         self._sign = program.sense.sign
@@ -227,12 +230,12 @@ class HighsSession:
         return self._sign * (options.cutoff - program.constant)
 
     def _run(self, deadline: Deadline) -> HighsModelStatus | None:
-        """Run HiGHS in the session's own thread and return its model status, or ``None`` if it means nothing."""
+        """Run HiGHS in a thread of its own and return its model status, or ``None`` if it means nothing."""
         self._option("time_limit", self._highs.getRunTime() + deadline.remaining)
         self._cancel.clear()
         before, self._refusal = self._refusal, ABANDONED
         try:
-            returned = self._thread.call(self._highs.run, cancel=self._cancel.set, deadline=deadline)
+            returned = self._threads.call(self._highs.run, cancel=self._cancel.set, deadline=deadline)
         except TimeoutError:
             return None
         self._refusal = before

@@ -88,6 +88,28 @@ class NativeThread:
             weakref.finalize(self, self._jobs.put, None).atexit = False
 
 
+class NativeThreads:
+    """Threads for native calls from anywhere: one that came back serves the next call, one that did not is left alone.
+
+    Starting a thread costs as much as a small solve.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[NativeThread] = []
+
+    def call(
+        self, solve: Callable[[], Answer], *, cancel: Callable[[], None] | None, deadline: Deadline, grace: float = GRACE_SECONDS
+    ) -> Answer:
+        """The value of ``solve()``; as `NativeThread.call`."""
+        try:
+            thread = self._idle.pop()
+        except IndexError:
+            thread = NativeThread()
+        answer = thread.call(solve, cancel=cancel, deadline=deadline, grace=grace)
+        self._idle.append(thread)
+        return answer
+
+
 def _work_off(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
     """Run jobs until ``None`` comes, keeping none of them alive."""
     while (job := jobs.get()) is not None:

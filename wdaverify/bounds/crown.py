@@ -2,7 +2,7 @@
 
 Zhang, Weng, Chen, Hsieh, Daniel, *Efficient neural network robustness certification with general activation functions*
 (CROWN), NeurIPS 2018, on any acyclic graph as in Xu et al., *Automatic perturbation analysis for scalable certified
-robustness and beyond*, NeurIPS 2020. The roundings of the float64 pass are charged as it goes (`bounds.backward`), so
+robustness and beyond*, NeurIPS 2020. The roundings of the float64 pass are charged as it goes (`bounds.lagrangian`), so
 that every number returned is a bound in real arithmetic over the exact weights.
 """
 
@@ -11,22 +11,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from wdaverify._errors import DomainError
-from wdaverify.bounds.backward import backward_minimum
-from wdaverify.bounds.concretise import as_tensor, linear_minimum
+from wdaverify.bounds.backward import Chords, Relaxation, Rows, backward_maximum
+from wdaverify.bounds.concretise import linear_maximum
 from wdaverify.bounds.interval import Interval, affine_interval, input_interval
+from wdaverify.bounds.lagrangian import Charges
 from wdaverify.bounds.layer_bounds import LayerBounds, pre_activations
-from wdaverify.bounds.relaxation import AffineCharge, CompiledAffine, Relaxation, ReluRelaxation
 from wdaverify.domain import Regions
+from wdaverify.ir.compiled import ReluStep
 from wdaverify.ir.ops import Affine, Input
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike
 
-    from wdaverify._types import Matrix
+    from wdaverify._types import BoolArray, IntArray, Matrix, Vector
     from wdaverify.ir.network import Network
+
+
+_CHUNK = 2**16
+"""Entries of the widest array of a chunk of rows: a few of them fit into a cache."""
+
+_LEAST = 64
+"""A chunk has at least so many rows."""
 
 
 def crown_bounds(network: Network, regions: Regions, *, start: LayerBounds | None = None) -> LayerBounds:
@@ -62,16 +71,15 @@ def crown_bounds(network: Network, regions: Regions, *, start: LayerBounds | Non
     >>> bounds.upper["y"].round(9).tolist(), np.abs(bounds.lower["y"]).round(9).tolist()
     ([[2.0]], [[0.0]])
     """
-    relaxation = Relaxation.empty(network, regions)
     wanted = pre_activations(network) | {network.output}
-    intervals: dict[str, Interval] = {}
+    work = _Work(network, regions)
     for name in network.order:
-        interval = _entered(relaxation, name, intervals, start)
+        interval = work.interval_of(name, start)
         if name in wanted:
-            interval = _tightened(relaxation, name, interval)
-        _keep(relaxation, name, intervals, interval)
+            interval = _tightened(work, name, interval)
+        work.keep(name, interval)
     names = [name for name in network.order if name in wanted]
-    lower, upper = {name: intervals[name].lower for name in names}, {name: intervals[name].upper for name in names}
+    lower, upper = {name: work.intervals[name].lower for name in names}, {name: work.intervals[name].upper for name in names}
     return LayerBounds(lower, upper, network.output)
 
 
@@ -94,61 +102,94 @@ def crown_objectives(network: Network, regions: Regions, bounds: LayerBounds, ob
         If regions, bounds and objectives do not fit each other or the network.
     """
     forms = _checked_forms(network, regions, bounds, objectives)
-    relaxation = Relaxation.empty(network, regions)
-    intervals: dict[str, Interval] = {}
+    work = _Work(network, regions)
     for name in network.order:
-        _keep(relaxation, name, intervals, _entered(relaxation, name, intervals, bounds))
-    upper: Matrix = -backward_minimum(relaxation, network.output, as_tensor(-forms)).numpy()
-    return np.minimum(upper, _interval_forms(forms, intervals[network.output]))
+        work.keep(name, work.interval_of(name, bounds))
+    count = forms.shape[1]
+    flat, owner = forms.reshape(-1, forms.shape[2]), np.repeat(np.arange(regions.count), count)
+    upper = np.full(len(owner), np.inf)
+    relaxation = work.relaxation()
+    for rows in work.chunks(work.alive[owner]):
+        upper[rows] = backward_maximum(relaxation, Rows.of_forms(relaxation.compiled.output, flat[rows], owner[rows]), regions)
+    output = work.intervals[network.output]
+    result: Matrix = np.minimum(upper, linear_maximum(flat, Regions(output.lower, output.upper), owner)).reshape(-1, count)
+    return result
 
 
-def _entered(relaxation: Relaxation, name: str, intervals: dict[str, Interval], known: LayerBounds | None) -> Interval:
-    """Add a node to the relaxation and return its interval, cut with what is known already."""
-    interval = _enter(relaxation, name, intervals)
-    if known is None or name not in known.lower:
-        return interval
-    return interval.intersect(known.lower[name], known.upper[name])
+class _Work:
+    """The intervals and relaxations of all nodes so far, in topological order.
+
+    The backward pass serves the regions on which every node so far is bounded; on the others it could only multiply
+    infinities, and intervals say all that there is to say.
+    """
+
+    def __init__(self, network: Network, regions: Regions) -> None:
+        self.network, self.regions = network, regions
+        self.intervals: dict[str, Interval] = {}
+        self.alive: BoolArray = np.ones(regions.count, dtype=bool)
+        self._charges = Charges((), (), ())
+        self._chords: dict[int, Chords] = {}
+
+    def interval_of(self, name: str, known: LayerBounds | None) -> Interval:
+        """The interval of a node from those of its sources, cut with what is known already."""
+        op = self.network.op(name)
+        sources = [self.intervals[source] for source in self.network.sources(name)]
+        if isinstance(op, Input):
+            interval = input_interval(self.network, self.regions)
+        elif isinstance(op, Affine):
+            interval = affine_interval(op, sources, batch=self.regions.count)[0]
+        else:
+            interval = sources[0].relu()
+        if known is None or name not in known.lower:
+            return interval
+        return interval.intersect(known.lower[name], known.upper[name])
+
+    def keep(self, name: str, interval: Interval) -> None:
+        """Store the final interval of a node, for its readers and for the charges of roundings."""
+        step = self.network.compiled.steps[len(self.intervals)]
+        self.alive = self.alive & np.isfinite(interval.magnitude).all(axis=1)
+        self._charges = self._charges.extended(step, self._magnitude(interval))
+        if isinstance(step, ReluStep):
+            source = self.intervals[self.network.compiled.names[step.source]]
+            self._chords[step.slot] = Chords.of(source.lower, source.upper)
+        self.intervals[name] = interval
+
+    def relaxation(self, pending: Interval | None = None) -> Relaxation:
+        """What the backward pass reads, with the next node if its interval is given."""
+        charges = self._charges
+        if pending is not None:
+            charges = charges.extended(self.network.compiled.steps[len(self.intervals)], self._magnitude(pending))
+        return Relaxation(self.network.compiled, charges, self._chords)
+
+    def chunks(self, wanted: BoolArray) -> Iterator[IntArray]:
+        """The numbers of the `wanted` rows, in parts whose widest array fits into a cache."""
+        rows = np.flatnonzero(wanted)
+        size = max(_LEAST, _CHUNK // max(step.size for step in self.network.compiled.steps))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+    def _magnitude(self, interval: Interval) -> Vector:
+        """The largest absolute values over the regions that the backward pass serves."""
+        largest: Vector = interval.magnitude[self.alive].max(axis=0, initial=0.0)
+        return largest
 
 
-def _keep(relaxation: Relaxation, name: str, intervals: dict[str, Interval], interval: Interval) -> None:
-    """Store the final interval of a node, for its readers and for the charges of roundings."""
-    intervals[name] = interval
-    relaxation.magnitudes[name] = as_tensor(interval.magnitude)
-
-
-def _enter(relaxation: Relaxation, name: str, intervals: dict[str, Interval]) -> Interval:
-    """Add a node to the relaxation and return its interval from those of its sources."""
-    network, op = relaxation.network, relaxation.network.op(name)
-    sources = [intervals[source] for source in network.sources(name)]
-    if isinstance(op, Input):
-        return input_interval(network, relaxation.regions)
-    if isinstance(op, Affine):
-        interval, magnitude = affine_interval(op, sources, batch=relaxation.regions.count)
-        relaxation.affines[name] = CompiledAffine.compile(op)
-        relaxation.charges[name] = AffineCharge.of(relaxation.affines[name], magnitude, sources)
-        return interval
-    relaxation.relus[name] = ReluRelaxation.of(sources[0])
-    return sources[0].relu()
-
-
-def _tightened(relaxation: Relaxation, name: str, interval: Interval) -> Interval:
+def _tightened(work: _Work, name: str, interval: Interval) -> Interval:
     """Intersect with backward bounds: of the open entries at a hidden node, of all entries at the output."""
-    size = relaxation.network.size(name)
-    is_open = (interval.lower < 0) & (interval.upper > 0)
-    if name == relaxation.network.output:
-        is_open[:] = True
-    most = int(is_open.sum(axis=1).max(initial=0))
-    if most == 0 or name == relaxation.network.input:
+    network = work.network
+    is_open = np.ones_like(interval.lower, dtype=bool)
+    if name != network.output:
+        is_open = (interval.lower < 0) & (interval.upper > 0)
+    owner, entries = np.nonzero(is_open & work.alive[:, None])
+    if not len(owner) or name == network.input:
         return interval
-    # Per region its open entries, filled up to one number with others; those keep their ends, so that batching changes nothing.
-    chosen = np.argsort(~is_open, axis=1, kind="stable")[:, :most]
-    rows = torch.zeros((len(chosen), most, size), dtype=torch.float64)
-    rows.scatter_(2, torch.from_numpy(chosen).unsqueeze(2), 1.0)
-    ends = backward_minimum(relaxation, name, torch.cat([rows, -rows], dim=1)).numpy()
-    lower, upper = np.full((2, *is_open.shape), [[[-np.inf]], [[np.inf]]])
-    np.put_along_axis(lower, chosen, ends[:, :most], axis=1)
-    np.put_along_axis(upper, chosen, -ends[:, most:], axis=1)
-    return interval.intersect(np.where(is_open, lower, -np.inf), np.where(is_open, upper, np.inf))
+    relaxation, slot = work.relaxation(interval), len(work.intervals)
+    lower, upper = np.full_like(interval.lower, -np.inf), np.full_like(interval.upper, np.inf)
+    for part in work.chunks(np.ones(len(owner), dtype=bool)):
+        b, k = owner[part], entries[part]
+        ends = backward_maximum(relaxation, Rows.of_entries(relaxation, slot, k, b), work.regions)
+        upper[b, k], lower[b, k] = ends[: len(part)], -ends[len(part) :]
+    return interval.intersect(lower, upper)
 
 
 def _checked_forms(network: Network, regions: Regions, bounds: LayerBounds, objectives: ArrayLike) -> Matrix:
@@ -161,9 +202,3 @@ def _checked_forms(network: Network, regions: Regions, bounds: LayerBounds, obje
     if missing or bounds.count != regions.count:
         raise DomainError(f"bounds of {bounds.count} regions lacking nodes {sorted(missing)} for {regions.count} regions")
     return np.broadcast_to(forms, (regions.count, *forms.shape[-2:]))
-
-
-def _interval_forms(forms: Matrix, output: Interval) -> Matrix:
-    """Upper bounds (B, T) of the forms from the interval of the output alone."""
-    upper: Matrix = -linear_minimum(as_tensor(-forms), Regions(output.lower, output.upper)).numpy()
-    return upper

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from wdaverify._types import Matrix, Vector
-    from wdaverify.ir.compiled import CompiledNetwork
+    from wdaverify.ir.compiled import CompiledNetwork, Step
 
     Chooser = Callable[[ReluStep, Matrix], tuple[Matrix, Matrix, Matrix]]
     """From a ReLU step and the adjoints (R, size) of its outputs to the multipliers pi and the bounds l, u (R or 1, size)."""
+
+    Pricer = Callable[[ReluStep, Matrix], "Prices"]
+    """The same, with the inner maxima already taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,21 +61,40 @@ class Charges:
     @staticmethod
     def of(compiled: CompiledNetwork, magnitudes: Sequence[Vector]) -> Charges:
         """The charges where every slot's values are at most `magnitudes` in absolute value."""
-        vectors: list[Vector | None] = []
-        floors = []
-        for step in compiled.steps:
-            if not isinstance(step, AffineStep):
-                vectors.append(None)
-                floors.append(0.0)
-                continue
-            total = np.abs(step.bias)
-            reach = 1.0
-            for factor, source in zip(step.factors, step.sources, strict=True):
-                total = total + factor.sizes @ magnitudes[source]
-                reach += float(magnitudes[source].sum())
-            vectors.append(gamma(step.terms + 6) * total * INFLATION)
-            floors.append(float(underflow(step.terms, np.full(1, reach))[0]))
-        return Charges(tuple(vectors), tuple(floors), tuple(magnitudes))
+        charges = Charges((), (), ())
+        for step, magnitude in zip(compiled.steps, magnitudes, strict=True):
+            charges = charges.extended(step, magnitude)
+        return charges
+
+    def extended(self, step: Step, magnitude: Vector) -> Charges:
+        """The charges with those of the next slot, whose values are at most `magnitude` (size,)."""
+        vector, floor = None, 0.0
+        if isinstance(step, AffineStep):
+            total, reach = np.abs(step.bias), 1.0
+            with np.errstate(over="ignore", invalid="ignore"):
+                for factor, source in zip(step.factors, step.sources, strict=True):
+                    total = total + factor.sizes @ self.magnitudes[source]
+                    reach += float(self.magnitudes[source].sum())
+                vector = gamma(step.terms + 6) * total * INFLATION
+            floor = float(underflow(step.terms, np.full(1, reach))[0])
+        return Charges((*self.vectors, vector), (*self.floors, floor), (*self.magnitudes, magnitude))
+
+
+class Prices(NamedTuple):
+    """What a ReLU step costs at chosen multipliers.
+
+    Attributes
+    ----------
+    multipliers
+        pi, shape (R, size).
+    total, size
+        Shape (R,): the sum over the neurons of upper bounds of ``max{r relu(z) - pi z}``, each within a few relative roundings,
+        and the sum of their absolute values.
+    """
+
+    multipliers: Matrix
+    total: Vector
+    size: Vector
 
 
 class Pulled(NamedTuple):
@@ -100,6 +122,17 @@ def pull_back(compiled: CompiledNetwork, charges: Charges, seeds: Mapping[int, M
     Pulled
         Coefficients (R, n), constants and errors (R,); ``error`` is nonnegative and belongs on top.
     """
+
+    def price(step: ReluStep, rows: Matrix) -> Prices:
+        pi, lower, upper = choose(step, rows)
+        terms = best_of_neurons(rows, pi, lower, upper)
+        return Prices(pi, terms.sum(axis=1), np.abs(terms).sum(axis=1))
+
+    return pull_back_priced(compiled, charges, seeds, price)
+
+
+def pull_back_priced(compiled: CompiledNetwork, charges: Charges, seeds: Mapping[int, Matrix], price: Pricer) -> Pulled:
+    """As `pull_back`, for choices whose inner maxima are known without taking them."""
     rows_count = len(next(iter(seeds.values())))
     pending = dict(seeds)
     constant, error = np.zeros(rows_count), np.zeros(rows_count)
@@ -116,11 +149,10 @@ def pull_back(compiled: CompiledNetwork, charges: Charges, seeds: Mapping[int, M
             constant = constant + rows @ step.bias
             pulled = [(s, f.pull(rows)) for s, f in zip(step.sources, step.factors, strict=True)]
         else:
-            pi, lower, upper = choose(step, rows)
-            terms = best_of_neurons(rows, pi, lower, upper)
-            constant = constant + terms.sum(axis=1)
-            error += gamma(step.size + 8) * np.abs(terms).sum(axis=1) + underflow(step.size, np.zeros(1))
-            pulled = [(step.source, pi)]
+            prices = price(step, rows)
+            constant = constant + prices.total
+            error += gamma(step.size + 8) * prices.size + underflow(step.size, np.zeros(1))
+            pulled = [(step.source, prices.multipliers)]
         error += UNIT_ROUNDOFF * np.abs(constant)
         for slot, more in pulled:
             if slot in pending:

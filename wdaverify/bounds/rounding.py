@@ -8,18 +8,14 @@ float64 nearest to the exact one. Underflow costs at most ``2^-1075`` a product 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wdaverify._tolerances import TINY, UNIT_ROUNDOFF
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from wdaverify._types import Vector
-
-    Reach = TypeVar("Reach", Vector, Tensor)
 
 INFLATION = 1.0 + 2.0**-20
 """Covers the rounding of the error terms themselves: sums of fewer than 2^32 nonnegative products."""
@@ -45,6 +41,6 @@ def outward(lower: Vector, upper: Vector, error: Vector) -> tuple[Vector, Vector
     )
 
 
-def underflow(terms: int, reach: Reach) -> Reach:
+def underflow(terms: int, reach: Vector) -> Vector:
     """What underflow may cost in `terms` products whose results are multiplied by at most `reach`."""
     return 4.0 * (terms + 1) * TINY * (1.0 + reach)

@@ -2,9 +2,10 @@
 
 Each disjunct (a box of inputs and a conjunction of linear rows) is a question of its own:
 
-1. *Attack*: candidates from ascent are confirmed in exact arithmetic, so ``sat`` is always true.
-2. *Elimination*: rigorous linear bounds show that some row fails on the whole box.
-3. *Search*: branch and bound on ``max min_k g_k``; a node is closed only by a rigorous bound, so ``unsat`` is always true.
+1. *Elimination*: rigorous linear bounds show that some row fails on the whole box.
+2. *Attack*: candidates from ascent are confirmed in exact arithmetic, so ``sat`` is always true.
+3. *Search*: branch and bound over boxes of inputs where they are few, and over activation phases; a box or a node is closed
+   only by a rigorous bound, so ``unsat`` is always true.
 
 What neither finds nor closes is ``timeout`` when time ran out, else ``unknown``. A strict row counts as non-strict for the
 search; where every row is strict, a maximum of exactly 0 closes too.
@@ -21,39 +22,23 @@ import numpy as np
 
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
-from wdaverify.attack.ascent import ascend
-from wdaverify.bounds.crown import crown_bounds, crown_objectives
-from wdaverify.domain import Box, Regions
-from wdaverify.ir.evaluate import forward
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.replay import float_replay
 from wdaverify.program.backend import get_backend
+from wdaverify.property.attack import quick_attack
+from wdaverify.property.case import Case
+from wdaverify.property.close import BoxQuestion
 from wdaverify.property.property import Property
-from wdaverify.property.rows import float_rows
 from wdaverify.property.vnnlib import load_property
-from wdaverify.property.witness import confirm
-from wdaverify.search.goal import GoalSearch
-from wdaverify.search.inputs import InputSet
-from wdaverify.search.neuron_bounds import NeuronBounds
-from wdaverify.search.question import Question
-from wdaverify.search.relaxation import PhaseRelaxation
-from wdaverify.search.tree import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fractions import Fraction
     from pathlib import Path
 
-    from wdaverify._types import Matrix, Vector
-    from wdaverify.bounds.layer_bounds import LayerBounds
+    from wdaverify._types import Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
     from wdaverify.property.property import Disjunct
-
-_CANDIDATES = 16
-"""Attack points of a disjunct that are confirmed exactly."""
-
-_NEAR = 1e-6
-"""Search points whose rows fail by at most this are confirmed too: a cell program may repair them."""
 
 
 class PropertyVerdict(StrEnum):
@@ -82,7 +67,7 @@ class PropertyAnswer:
     replay_holds
         Whether the property also holds of those float outputs.
     nodes, seconds
-        Linear programs of the search, and wall time.
+        Boxes and linear programs of the searches, and wall time.
     """
 
     property: Property
@@ -154,108 +139,47 @@ class _Run:
         self.network, self.deadline, self.backend, self.seed = network, deadline, backend, seed
         self.witness: Vector | None = None
         self.nodes = 0
-        self._bounds: dict[bytes, tuple[Regions, LayerBounds]] = {}
 
     def decide(self, disjuncts: list[Disjunct]) -> PropertyVerdict:
-        """Attack every disjunct, then close every one."""
-        for disjunct in disjuncts:
+        """Box by box, eliminate disjuncts and attack the others; then let the open boxes take turns."""
+        cases = [Case(self.network, disjunct, self.backend, self.deadline) for disjunct in disjuncts]
+        questions: list[BoxQuestion] = []
+        for group in _by_box(cases):
             if self.deadline.passed:
                 return PropertyVerdict.TIMEOUT
-            if self._attack(disjunct):
-                return PropertyVerdict.SAT
-        stuck = False
-        for disjunct in disjuncts:
-            end = self._close(disjunct)
-            if end is Verdict.FOUND:
-                return PropertyVerdict.SAT
-            stuck = stuck or end is Verdict.OPEN
-            if self.deadline.passed:
-                return PropertyVerdict.TIMEOUT
-        return PropertyVerdict.UNKNOWN if stuck else PropertyVerdict.UNSAT
+            question = BoxQuestion(self.network, group, self.backend, self.deadline, seed=self.seed)
+            for case in group:
+                if not case.closed and not self.deadline.passed and quick_attack(case, seed=self.seed):
+                    return self._found(case)
+            if not question.closed:
+                questions.append(question)
+        return self._close(questions, cases)
 
-    def _attack(self, disjunct: Disjunct) -> bool:
-        inner = disjunct.inner_box()
-        if inner is None:
-            return False
-        rows, offsets = self._float_rows(disjunct)
-        candidates = ascend(self.network, rows, offsets, Box(*inner), seed=self.seed) if len(rows) else np.array([inner[0]])
-        return any(self._confirm(disjunct, point) for point in candidates[:_CANDIDATES] if self._near(disjunct, point))
+    def _close(self, questions: list[BoxQuestion], cases: list[Case]) -> PropertyVerdict:
+        """Go round the open questions until all are closed or one has a witness."""
+        pending = questions
+        while pending:
+            for question in pending:
+                if self.deadline.passed:
+                    return PropertyVerdict.TIMEOUT
+                question.take_turn()
+                self.nodes = sum(q.nodes for q in questions)
+                for case in cases:
+                    if case.witness is not None:
+                        return self._found(case)
+            pending = [q for q in pending if not q.closed and not q.exhausted]
+        if all(case.closed for case in cases):
+            return PropertyVerdict.UNSAT
+        return PropertyVerdict.TIMEOUT if self.deadline.passed else PropertyVerdict.UNKNOWN
 
-    def _close(self, disjunct: Disjunct) -> Verdict:
-        """Eliminate a disjunct by linear bounds, or search it."""
-        regions, bounds = self._bounded(disjunct)
-        if self._eliminated(disjunct, regions, bounds):
-            return Verdict.CLOSED
-        neurons = NeuronBounds.of(self.network, regions, bounds)
-        if not neurons.finite:  # bounds beyond float64: nothing can be proved here
-            return Verdict.OPEN
+    def _found(self, case: Case) -> PropertyVerdict:
+        self.witness = case.witness
+        return PropertyVerdict.SAT
 
-        def accept(point: Vector) -> bool:
-            return self._near(disjunct, point) and self._confirm(disjunct, point)
 
-        search = self._search(disjunct, InputSet(regions), neurons, accept)
-        verdict = search.run(2**60, self.deadline)
-        self.nodes += search.programs
-        return verdict
-
-    def _bounded(self, disjunct: Disjunct) -> tuple[Regions, LayerBounds]:
-        """Bounds on the disjunct's box, computed once for all disjuncts that share it."""
-        lower, upper = disjunct.outer_box()
-        key = lower.tobytes() + upper.tobytes()
-        if key not in self._bounds:
-            regions = Regions(lower[None], upper[None])
-            self._bounds[key] = (regions, crown_bounds(self.network, regions))
-        return self._bounds[key]
-
-    def _eliminated(self, disjunct: Disjunct, regions: Regions, bounds: LayerBounds) -> bool:
-        """Whether some row is negative on the whole box, by a bound with the rounding of its coefficients charged."""
-        rows, offsets = self._float_rows(disjunct)
-        if not len(rows):
-            return False
-        ceilings = crown_objectives(self.network, regions, bounds, rows)[0]
-        output = self.network.output
-        magnitude = np.maximum(np.abs(bounds.lower[output][0]), np.abs(bounds.upper[output][0]))
-        rounding = 2.0**-50 * (np.abs(rows) @ magnitude + np.abs(offsets) + np.abs(ceilings)) + 1e-300
-        return bool((ceilings + offsets + rounding < 0.0).any())
-
-    def _search(self, disjunct: Disjunct, inputs: InputSet, bounds: NeuronBounds, accept: Callable[[Vector], bool]) -> GoalSearch:
-        """The search for a point where the least of the output rows is not negative, under the rows of the inputs."""
-        strict = bool(disjunct.output_rows) and all(row.strict for row in disjunct.output_rows)
-        if strict:  # a maximum of exactly 0 must follow from cells, not from bounds that end an ulp beyond it
-            bounds = bounds.loosened()
-        magnitudes = bounds.charges.magnitudes
-        rows = float_rows(disjunct.output_rows, magnitudes[self.network.compiled.output])
-        side = float_rows(disjunct.input_rows, magnitudes[self.network.compiled.input])
-        question = Question(*rows, *side)
-
-        def build(tighter: NeuronBounds) -> PhaseRelaxation:
-            return PhaseRelaxation(self.backend, self.network, question, inputs, tighter, zero_closes=strict)
-
-        return GoalSearch(build(bounds), build, None, accept)
-
-    def _float_rows(self, disjunct: Disjunct) -> tuple[Matrix, Vector]:
-        """Coefficients (R, K) and offsets (R,) of the output rows, rounded to nearest."""
-        rows = np.zeros((len(disjunct.output_rows), self.network.outputs))
-        for r, row in enumerate(disjunct.output_rows):
-            for k, c in row.coefficients:
-                rows[r, k] = float(c)
-        return rows, np.array([float(row.offset) for row in disjunct.output_rows])
-
-    def _near(self, disjunct: Disjunct, point: Vector) -> bool:
-        """Whether a point satisfies the output rows up to a small relative error in float64."""
-        rows, offsets = self._float_rows(disjunct)
-        if not len(rows):
-            return True
-        inner = disjunct.inner_box()
-        if inner is None:
-            return False
-        outputs = forward(self.network, np.clip(point, *inner)[None])[0]
-        values = rows @ outputs + offsets
-        return bool((values >= -_NEAR * (1.0 + np.abs(rows) @ np.abs(outputs))).all())
-
-    def _confirm(self, disjunct: Disjunct, point: Vector) -> bool:
-        """Check a point exactly, after a cell program if need be; remember it as witness if it holds."""
-        found = confirm(self.network, disjunct, point, backend=self.backend, deadline=self.deadline)
-        if found is not None:
-            self.witness = found
-        return found is not None
+def _by_box(cases: list[Case]) -> list[list[Case]]:
+    """The cases with the same input box, in the order of the file."""
+    groups: dict[tuple[tuple[Fraction, ...], tuple[Fraction, ...]], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.disjunct.lower, case.disjunct.upper), []).append(case)
+    return list(groups.values())

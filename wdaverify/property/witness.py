@@ -36,16 +36,17 @@ def confirm(network: Network, disjunct: Disjunct, point: Vector, *, backend: Bac
     if inner is None:
         return None
     clipped = np.clip(point, *inner)
-    if _holds(network, disjunct, clipped):
+    if holds(network, disjunct, clipped):
         return clipped
     proposals = [np.clip(np.round(clipped, d), *inner) for d in _DECIMALS]
     best = _best_of_cell(network, disjunct, clipped, backend=backend, deadline=deadline)
     if best is not None:
         proposals = [np.clip(best, *inner), *(np.clip(np.round(best, d), *inner) for d in _DECIMALS), *proposals]
-    return next((p for p in proposals if _holds(network, disjunct, p)), None)
+    return next((p for p in proposals if holds(network, disjunct, p)), None)
 
 
-def _holds(network: Network, disjunct: Disjunct, point: Vector) -> bool:
+def holds(network: Network, disjunct: Disjunct, point: Vector) -> bool:
+    """Whether a float64 point (n,) satisfies the disjunct, decided exactly."""
     x = [Fraction(v) for v in point.tolist()]
     return disjunct.holds(x, exact_forward(network, x))
 

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, eye_array, hstack, vstack
 from wdaverify._errors import InputError
 from wdaverify._tolerances import TINY
 from wdaverify._types import Norm
-from wdaverify.bounds.concretise import as_tensor, linear_minimum
+from wdaverify.bounds.concretise import linear_maximum
 from wdaverify.bounds.rounding import INFLATION, gamma
 from wdaverify.transport import distance_up
 
@@ -119,8 +119,7 @@ class InputSet:
         return np.asarray(self._linear_maximum(gains) + base + terms * ((np.abs(forms) + np.abs(gains)) @ np.abs(center)) + TINY)
 
     def _linear_maximum(self, forms: Matrix) -> Vector:
-        lowest: Vector = linear_minimum(as_tensor(-forms[None]), self.regions).numpy()[0]
-        return -lowest
+        return linear_maximum(forms, self.regions, np.zeros(len(forms), dtype=np.int64))
 
     def nearest_inside(self, point: Vector) -> Vector:
         """A point of the region near one that misses it by rounding; far ones are drawn towards the center of the ball."""
