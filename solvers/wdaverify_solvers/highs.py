@@ -25,12 +25,12 @@ from scipy.sparse import csr_array
 
 from wdaverify._errors import InputError
 from wdaverify.program.backend import DEFAULT_OPTIONS, Capability, SolveOptions, require_for
-from wdaverify.program.kkt import proves_infeasible
 from wdaverify.program.result import SolveResult, Status
+from wdaverify_solvers.highs_answer import STATUSES, read_answer
 from wdaverify_solvers.mirror import ProgramMirror
 from wdaverify_solvers.native import NativeThreads
 from wdaverify_solvers.scaling import LARGEST, SMALLEST, scale_factors, survives_scaled
-from wdaverify_solvers.trivial import ray_of_empty_rows, solve_without_columns
+from wdaverify_solvers.trivial import solve_without_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,19 +40,6 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import IntArray, SparseMatrix, Vector
     from wdaverify.program.program import Program
-
-STATUSES = {
-    HighsModelStatus.kOptimal: Status.OPTIMAL,
-    HighsModelStatus.kModelEmpty: Status.OPTIMAL,
-    HighsModelStatus.kInfeasible: Status.INFEASIBLE,
-    HighsModelStatus.kUnbounded: Status.UNBOUNDED,
-    HighsModelStatus.kTimeLimit: Status.LIMIT,
-    HighsModelStatus.kIterationLimit: Status.LIMIT,
-    HighsModelStatus.kSolutionLimit: Status.LIMIT,
-    HighsModelStatus.kInterrupt: Status.LIMIT,
-    HighsModelStatus.kObjectiveBound: Status.LIMIT,
-}
-"""Everything else is FAILED."""
 
 ABANDONED = "an earlier solve of this session was interrupted or could not be stopped: open a new session"
 
@@ -244,46 +231,11 @@ class HighsSession:
         return status if status in STATUSES and returned in accepted else None
 
     def _collect(self, program: Program, model_status: HighsModelStatus | None, seconds: float) -> SolveResult:
-        """Read what the status guarantees, and nothing else."""
-        sense, mixed = program.sense, program.is_mixed_integer
+        """Read the answer of the last run."""
         if model_status is None:
             message = self._refusal or f"HiGHS ended with '{self._highs.modelStatusToString(self._highs.getModelStatus())}'"
-            return SolveResult(status=Status.FAILED, bound=sense.trivial_bound, seconds=seconds, message=message)
-        status, info, solution = STATUSES[model_status], self._highs.getInfo(), self._highs.getSolution()
-        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        dual_feasible = info.dual_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        if status is Status.OPTIMAL and not (feasible and (mixed or dual_feasible)):
-            message = "HiGHS says optimal but holds no feasible solution"
-            return SolveResult(status=Status.FAILED, bound=sense.trivial_bound, seconds=seconds, message=message)
-        primal = objective = row_duals = column_duals = ray = None
-        bound = sense.trivial_bound
-        if feasible and status in (Status.OPTIMAL, Status.LIMIT):
-            primal = np.array(solution.col_value) * self._column_scale
-            objective = program.value(primal)
-        if mixed and status in (Status.OPTIMAL, Status.LIMIT):
-            bound = self._sign * info.mip_dual_bound + program.constant
-        elif status is Status.OPTIMAL and objective is not None:
-            bound = objective
-        elif status is Status.INFEASIBLE:
-            bound = -sense.trivial_bound
-        if not mixed and status in (Status.OPTIMAL, Status.LIMIT) and solution.dual_valid:
-            row_duals = self._sign * np.array(solution.row_dual) * self._row_scale
-            column_duals = self._sign * np.array(solution.col_dual) / self._column_scale
-        if not mixed and status is Status.INFEASIBLE:
-            ray = self._farkas_ray(program)
-        return SolveResult(
-            status=status, bound=bound, objective=objective, primal=primal, row_duals=row_duals, column_duals=column_duals,
-            ray=ray, iterations=max(0, info.simplex_iteration_count) + max(0, info.ipm_iteration_count),
-            nodes=max(0, info.mip_node_count), seconds=seconds,
-        )  # fmt: skip
-
-    def _farkas_ray(self, program: Program) -> Vector | None:
-        """The dual ray with the sign that proves infeasibility, if HiGHS has one."""
-        status, exists, values = self._highs.getDualRay()
-        if status != HighsStatus.kOk or not exists:
-            return ray_of_empty_rows(program)
-        ray = np.array(values) * self._row_scale
-        return -ray if proves_infeasible(program, -ray) else ray
+            return SolveResult(status=Status.FAILED, bound=program.sense.trivial_bound, seconds=seconds, message=message)
+        return read_answer(self._highs, program, STATUSES[model_status], (self._row_scale, self._column_scale), seconds)
 
     def _option(self, name: str, value: Any) -> None:
         """Set an option of HiGHS unless it has that value already."""

@@ -130,10 +130,6 @@ class Network:
 
         return compile_network(self)
 
-    def truncated(self, name: str) -> Network:
-        """The network whose output is the affine node `name` of this one."""
-        return Network.from_nodes({other: self.node(other) for other in self.order}, name, input_shape=self.input_shape)
-
     def node(self, name: str) -> Node:
         """The op of a node together with its sources."""
         node: Node = self.graph.nodes[name]["node"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from wdaverify.ir.compiled import AffineStep, InputStep
 from wdaverify.program.program import Program, Sense
+from wdaverify.search.elimination import eliminate
 
 if TYPE_CHECKING:
     from wdaverify._types import IntArray, Matrix, Vector
@@ -61,8 +61,8 @@ def leaf_program(compiled: CompiledNetwork, box: Boxes, rows: Matrix, offsets: V
     low, high = box.low[0], box.high[0]
     neurons = np.flatnonzero((low < 0) & (high > 0))
     m, n, count = len(neurons), compiled.inputs, len(offsets)
-    forms, output = _eliminated(compiled, low, neurons)
-    definitions, constants = forms[:, :-1], forms[:, -1]
+    forms = eliminate(compiled, np.eye(n), np.zeros(n), dead=low < 0, free=neurons)
+    definitions, constants = forms.definitions, forms.constants
     l, u = low[neurons], high[neurons]  # noqa: E741
     scale = np.maximum(-l, u)
     matrix = np.zeros((2 * m + count, n + 1 + 2 * m))
@@ -72,8 +72,7 @@ def leaf_program(compiled: CompiledNetwork, box: Boxes, rows: Matrix, offsets: V
     matrix[k, y] += 1.0
     matrix[k, s] = -1.0
     matrix[m + k, y], matrix[m + k, s] = -l / scale, u / scale
-    goal_forms = rows @ output
-    goals, goal_constants = goal_forms[:, :-1], goal_forms[:, -1] + offsets
+    goals, goal_constants = rows @ forms.logits, rows @ forms.offsets + offsets
     matrix[2 * m :, :n], matrix[2 * m :, n + 1 : n + 1 + m] = goals[:, :n], goals[:, n:]
     matrix[2 * m :, n] = -1.0
     intercepts = -l * u / scale
@@ -90,28 +89,3 @@ def leaf_program(compiled: CompiledNetwork, box: Boxes, rows: Matrix, offsets: V
         integer=np.zeros(len(objective), dtype=bool), sense=Sense.MAXIMISE,
     )  # fmt: skip
     return LeafProgram(program, neurons, n, intercepts)
-
-
-def _eliminated(compiled: CompiledNetwork, low: Vector, neurons: IntArray) -> tuple[Matrix, Matrix]:
-    """The unstable pre-activations and the output as affine functions: rows of coefficients of (x, y, 1)."""
-    n, width = compiled.inputs, compiled.inputs + len(neurons) + 1
-    definitions = np.zeros((len(neurons), width))
-    values: list[Matrix] = []
-    for step in compiled.steps:
-        if isinstance(step, InputStep):
-            values.append(np.eye(n, width))
-        elif isinstance(step, AffineStep):
-            value = step.factors[0].matrix @ values[step.sources[0]]
-            for factor, source in zip(step.factors[1:], step.sources[1:], strict=True):
-                value += factor.matrix @ values[source]
-            value[:, -1] += step.bias
-            values.append(value)
-        else:
-            value = values[step.source]
-            first, last = np.searchsorted(neurons, [step.first, step.first + step.size])
-            here = neurons[first:last] - step.first
-            definitions[first:last] = value[here]
-            value = np.where((low[step.neurons] >= 0)[:, None], value, 0.0)
-            value[here, n + np.arange(first, last)] = 1.0
-            values.append(value)
-    return definitions, values[compiled.output]

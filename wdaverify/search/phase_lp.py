@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import block_array, csr_array, diags_array, eye_array
 
-from wdaverify.ir.compiled import AffineStep, InputStep
 from wdaverify.program.program import Program, Sense
+from wdaverify.search.elimination import eliminate
 
 if TYPE_CHECKING:
     from wdaverify._types import IntArray, Matrix, SparseMatrix, Vector
@@ -89,13 +89,15 @@ def build_phase_lp(
     free
         The neurons that get columns; all others have ``l >= 0`` or ``u <= 0``.
     """
-    definitions, constants, logits, offsets = _substituted(compiled, inputs, upper, free)
     m, count, rows = len(free), inputs.count, len(question.rows)
+    start = _start(inputs.matrix, count + m)
+    forms = eliminate(compiled, start, inputs.origin, dead=upper <= 0.0, free=free)
+    definitions, constants = csr_array(forms.definitions), forms.constants
     low = np.minimum(lower[free], -_THIN * np.maximum(upper[free], 1e-300))
     high = np.maximum(upper[free], -_THIN * low)
     scale = np.maximum(-low, high)
-    goals = csr_array(csr_array(question.rows) @ logits)
-    goal_constants = question.rows @ offsets + question.offsets
+    goals = csr_array(question.rows @ forms.logits)
+    goal_constants = question.rows @ forms.offsets + question.offsets
     eye, ones = eye_array(m), csr_array(np.ones((rows, 1)))
     side = csr_array(question.side_rows @ inputs.matrix)
     matrix = block_array(
@@ -132,53 +134,10 @@ def build_phase_lp(
     )  # fmt: skip
 
 
-def _substituted(
-    compiled: CompiledNetwork, inputs: InputColumns, upper: Vector, free: IntArray
-) -> tuple[SparseMatrix, Vector, SparseMatrix, Vector]:
-    """Pre-activations of the free neurons (m, columns) and logits (K, columns) over inputs and free neurons' y.
-
-    Returns matrix and constant of both.
-    """
-    columns = inputs.count + len(free)
-    place = np.full(compiled.neurons, -1)
-    place[free] = inputs.count + np.arange(len(free))
-    forms: list[Matrix | SparseMatrix] = []
-    constants: list[Vector] = []
-    defined: list[Matrix | SparseMatrix] = [csr_array((0, columns))]
-    defined_constants: list[Vector] = [np.zeros(0)]
-    for step in compiled.steps:
-        if isinstance(step, InputStep):
-            forms.append(_padded(inputs.matrix, columns))
-            constants.append(inputs.origin)
-        elif isinstance(step, AffineStep):
-            total: Matrix | SparseMatrix = 0.0
-            constant = step.bias
-            for factor, source in zip(step.factors, step.sources, strict=True):
-                total = total + factor.matrix @ forms[source]
-                constant = constant + factor.matrix @ constants[source]
-            forms.append(total)
-            constants.append(constant)
-        else:
-            form, constant = forms[step.source], constants[step.source]
-            own = place[step.neurons]
-            chosen = np.flatnonzero(own >= 0)
-            defined.append(form[chosen])
-            defined_constants.append(constant[chosen])
-            passing = ((own < 0) & (upper[step.neurons] > 0)).astype(np.float64)
-            units = csr_array((np.ones(len(chosen)), (chosen, own[chosen])), shape=(step.size, columns))
-            kept = passing[:, None] * form if isinstance(form, np.ndarray) else diags_array(passing) @ form
-            forms.append(kept + units.toarray() if isinstance(kept, np.ndarray) else csr_array(kept + units))
-            constants.append(passing * constant)
-    logits = csr_array(forms[compiled.output])
-    stacked = block_array([[csr_array(part)] for part in defined if part.shape[0]], format="csr") if len(free) else defined[0]
-    return csr_array(stacked), np.concatenate(defined_constants), logits, constants[compiled.output]
+def _start(matrix: SparseMatrix, columns: int) -> Matrix | SparseMatrix:
+    """The inputs' matrix as what the forms are to be: dense unless that is large."""
+    return matrix.toarray() if matrix.shape[0] * columns <= _DENSE_ENTRIES else matrix
 
 
 _DENSE_ENTRIES = 2**22
 """Input forms with at most so many entries are dense."""
-
-
-def _padded(matrix: SparseMatrix, columns: int) -> Matrix | SparseMatrix:
-    """The matrix with zero columns to the right; dense unless that is large."""
-    wide = csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], columns))
-    return wide.toarray() if matrix.shape[0] * columns <= _DENSE_ENTRIES else wide
