@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from tests.lying_sessions import LIES, LyingSession, Opener
 from tests.networks import random_mlp, random_residual
 from tests.oracles import enumerate_cells
 from tests.strategies import small_networks
-from tests.test_search import LIES, LyingSession, Opener
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError, SolverError
 from wdaverify._types import Norm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ from wdaverify.ir.evaluate import forward
 from wdaverify.ir.network import Network, Node
 from wdaverify.ir.ops import Affine, Input, Relu
 from wdaverify.program.backend import get_backend
-from wdaverify.program.result import SolveResult, Status
+from wdaverify.program.result import Status
 from wdaverify.risk.distance import distance
 from wdaverify.search.ceiling import Multipliers
 from wdaverify.search.goal import GoalSearch
@@ -32,13 +31,10 @@ from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.question import Question
 from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tightening import tighten
-from wdaverify.search.tree import DepthFirst, Verdict
+from wdaverify.search.tree import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from wdaverify.program.backend import Backend, Session
-    from wdaverify.program.program import Program
+    from wdaverify.program.backend import Backend
 
 HIGHS = get_backend("highs")
 
@@ -244,94 +240,3 @@ def test_a_source_that_is_read_twice_is_charged_for_the_sum_of_its_weights() -> 
     }
     record = distance(Network.from_nodes(nodes, "f"), [0.5], 0)
     assert record.distance.lower <= 0.25 <= record.distance.upper
-
-
-def test_a_solver_that_gives_nothing_ends_the_search_at_once() -> None:
-    network = random_mlp([2, 12, 12, 2], 0)
-    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=Opener(lambda program: LyingSession(program, "failed")))
-    relaxation.aim(0)
-    end = DepthFirst(relaxation, (), lambda _: False).run(10_000, Deadline())
-    assert (end.verdict, end.nodes, end.stuck) == (Verdict.OPEN, 1, True)
-
-
-class Opener:
-    """A backend whose sessions lie."""
-
-    name, version, capabilities = "liar", "0", HIGHS.capabilities
-
-    def __init__(self, opener: Callable[[Program], Session]) -> None:
-        self.open = opener
-        self.solve = HIGHS.solve
-
-
-class LyingSession:
-    """HiGHS with its answers replaced."""
-
-    def __init__(self, program: Program, kind: str) -> None:
-        self._honest, self._kind, self._rng = HIGHS.open(program), kind, np.random.default_rng(0)
-
-    @property
-    def program(self) -> Program:
-        return self._honest.program
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._honest, name)
-
-    def solve(self, options: object = None) -> SolveResult:
-        result, program = self._honest.solve(), self.program
-        noise = self._rng.normal(size=program.rows)
-        match self._kind:
-            case "duals":
-                return replace(result, row_duals=noise)
-            case "infeasible":
-                return replace(result, status=Status.INFEASIBLE, ray=noise, row_duals=None, primal=None)
-            case "nan":
-                return replace(result, row_duals=np.full(program.rows, np.nan), objective=np.nan)
-            case "infinite":
-                return replace(result, row_duals=np.full(program.rows, np.inf), objective=-np.inf, bound=-np.inf)
-            case "low":
-                return replace(result, objective=-1e9, bound=-1e9, row_duals=None)
-            case "failed":
-                return replace(result, status=Status.FAILED, row_duals=None, primal=None)
-            case "early":
-                return replace(result, status=Status.LIMIT, objective=None, primal=None)
-            case _:
-                scaled = None if result.row_duals is None else result.row_duals * self._rng.uniform(0, 3)
-                return replace(result, row_duals=scaled)
-
-
-LIES = ["duals", "infeasible", "nan", "infinite", "low", "failed", "early", "scaled"]
-
-
-@pytest.mark.parametrize("kind", LIES)
-@pytest.mark.parametrize("outputs", [2, 4])
-@pytest.mark.parametrize("seed", range(3))
-def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(
-    kind: str, outputs: int, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each class is a question of its own: what is known of one says nothing about points where another wins."""
-    monkeypatch.setattr("wdaverify.search.goal._CAP", 5)
-    network = random_mlp([2, 5, 3, outputs], seed)
-    x = np.random.default_rng(seed).uniform(-0.3, 0.3, 2)
-    label = int(np.argmax(forward(network, x[None])[0]))
-    truth = brute_force_distances(network, Box(-9, 9).sized(2), x, label, Norm.LINF)
-    for target in range(outputs):
-        if target == label or not np.isfinite(truth[target]):
-            continue
-        backend = Opener(lambda program: LyingSession(program, kind))
-        search = goal_search(network, boxed(x, 1.5 * truth[target]), label, target, backend)
-        search._accept = lambda _: False
-        assert search.run(300, Deadline()) is Verdict.OPEN
-
-
-@pytest.mark.parametrize("kind", LIES)
-def test_a_lying_solver_tightens_nothing_too_far(kind: str) -> None:
-    network = random_mlp([2, 6, 4, 2], 1)
-    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=Opener(lambda program: LyingSession(program, kind)))
-    relaxation.aim(0)
-    result = tighten(relaxation, (), np.ones(network.relus), 99, Deadline())
-    points = np.random.default_rng(0).uniform(-1, 1, (500, 2))
-    for p in points[(forward(network, points) @ relaxation.question.rows[0]) >= 0]:
-        assert not result.empty
-        assert (pre_activations(network, p) >= result.bounds.lower - 1e-12).all()
-        assert (pre_activations(network, p) <= result.bounds.upper + 1e-12).all()
