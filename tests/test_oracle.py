@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from tests.lying_sessions import LIES, LyingSession, Opener
+from tests.lying_sessions import LIES, LyingBackend, LyingSession, Opener
 from tests.networks import random_mlp, random_residual
 from tests.oracles import enumerate_cells
 from tests.strategies import small_networks
@@ -196,17 +196,16 @@ class Interrupted(LyingSession):
 
 
 @pytest.mark.parametrize("kind", LIES)
-@pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize("seed", range(4))
-def test_a_lying_solver_only_widens_the_bracket(kind, rows, seed):
+@pytest.mark.parametrize(("seed", "rows"), [(1, 1), (3, 2)])
+def test_a_lying_solver_only_widens_the_bracket(kind, seed, rows):
     """Also where the maximum is negative, and a weight that is too large would push the ceiling below it."""
     rng = np.random.default_rng(seed)
-    network, question = random_mlp([2, 6, 4, 3], seed), question_of(rng, 3, rows)
+    network, question = random_mlp([2, 5, 3, 3], seed), question_of(rng, 3, rows)
     question = Question(question.rows, question.offsets - 10.0 * (seed % 2), question.side_rows, question.side_offsets)
     regions = regions_of(["linf", "l1"][seed // 2], np.zeros(2), 0.8)
     expected = truth(network, question, regions)
-    backend = Opener(lambda program: LyingSession(program, kind))
-    result = maximise(backend, *setting(network, question, regions), limits=SearchLimits(nodes=100))
+    backend = LyingBackend(kind)
+    result = maximise(backend, *setting(network, question, regions), limits=SearchLimits(nodes=50))
     assert result.lower <= expected + 1e-9
     assert result.upper >= expected - 1e-9
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.lying_sessions import LIES, LyingSession, Opener
+from tests.lying_sessions import LIES, LyingBackend
 from tests.networks import random_mlp
 from tests.oracles import brute_force_distances
 from tests.test_search import boxed, goal_search, pre_activations, relaxed
@@ -19,7 +19,7 @@ from wdaverify.search.tree import DepthFirst, Verdict
 
 def test_a_solver_that_gives_nothing_ends_the_search_at_once() -> None:
     network = random_mlp([2, 12, 12, 2], 0)
-    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=Opener(lambda program: LyingSession(program, "failed")))
+    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=LyingBackend("failed"))
     relaxation.aim(0)
     end = DepthFirst(relaxation, (), lambda _: False).run(10_000, Deadline())
     assert (end.verdict, end.nodes, end.stuck) == (Verdict.OPEN, 1, True)
@@ -27,7 +27,7 @@ def test_a_solver_that_gives_nothing_ends_the_search_at_once() -> None:
 
 @pytest.mark.parametrize("kind", LIES)
 @pytest.mark.parametrize("outputs", [2, 4])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(
     kind: str, outputs: int, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +40,7 @@ def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(
     for target in range(outputs):
         if target == label or not np.isfinite(truth[target]):
             continue
-        backend = Opener(lambda program: LyingSession(program, kind))
+        backend = LyingBackend(kind)
         search = goal_search(network, boxed(x, 1.5 * truth[target]), label, target, backend)
         search._accept = lambda _: False
         assert search.run(300, Deadline()) is Verdict.OPEN
@@ -49,7 +49,7 @@ def test_a_lying_solver_never_closes_a_ball_with_an_error_in_it(
 @pytest.mark.parametrize("kind", LIES)
 def test_a_lying_solver_tightens_nothing_too_far(kind: str) -> None:
     network = random_mlp([2, 6, 4, 2], 1)
-    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=Opener(lambda program: LyingSession(program, kind)))
+    relaxation = relaxed(network, boxed(np.zeros(2), 1.0), backend=LyingBackend(kind))
     relaxation.aim(0)
     result = tighten(relaxation, (), np.ones(network.relus), 99, Deadline())
     points = np.random.default_rng(0).uniform(-1, 1, (500, 2))

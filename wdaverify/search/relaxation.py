@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,6 +120,7 @@ class PhaseRelaxation:
         self._aimed = np.zeros(0, dtype=np.int64)
         self._goal: int | None = None
         self._assuming = False
+        self._cut_rows = 0
 
     def aim(self, goal: int | None) -> None:
         """Make one row of the question the goal, or with ``None`` the least of all rows."""
@@ -156,7 +157,7 @@ class PhaseRelaxation:
         """Solve the node and prove its ceiling; with a ceiling below `cutoff` it need not be the best."""
         stop, room = cutoff - _SLACK * self._prover.scale, _SLACK * self._prover.scale
         options = SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE, cutoff=stop)
-        result = self._session.solve(options)
+        result = self._solved(options)
         ceiling, multipliers = self._proved(result)
         rounds = _LAST_CUTS if self._all_decided() else _CUTS
         while rounds > 0 and ceiling >= cutoff and result.primal is not None and not deadline.passed:
@@ -164,13 +165,13 @@ class PhaseRelaxation:
             if cuts is None:
                 break
             self._add_cuts(*cuts)
-            result, before = self._session.solve(options), ceiling
+            result, before = self._solved(options), ceiling
             better, more = self._proved(result)
             ceiling, multipliers = (better, more) if better < ceiling else (ceiling, multipliers)
             rounds = rounds - 1 if before - ceiling > _WORTH * abs(before) or self._all_decided() else 0
         if ceiling >= cutoff and result.objective is not None and result.objective < cutoff + room:
             tight = SolveOptions(deadline=deadline, presolve=False, feasibility=SOLVER_FEASIBILITY)
-            result = self._session.solve(tight)
+            result = self._solved(tight)
             better, more = self._proved(result)
             ceiling, multipliers = (better, more) if better < ceiling else (ceiling, multipliers)
         closed = ceiling < cutoff
@@ -178,12 +179,25 @@ class PhaseRelaxation:
             closed = self._prover.at_most_zero(multipliers, least=self._goal is None)
         return self._read(result, ceiling, closed, multipliers)
 
+    def _solved(self, options: SolveOptions) -> SolveResult:
+        """Solve the program as it stands; vectors of another length, and points that are no numbers, are no answer."""
+        result = self._session.solve(options)
+        rows, columns = self.lp.program.rows + self._cut_rows, self.lp.program.columns
+        duals, ray = _of_length(result.row_duals, rows), _of_length(result.ray, rows)
+        primal = _of_length(result.primal, columns)
+        if primal is not None and not np.isfinite(primal).all():
+            primal = None
+        if duals is result.row_duals and ray is result.ray and primal is result.primal:
+            return result
+        return replace(result, row_duals=duals, ray=ray, primal=primal)
+
     def _all_decided(self) -> bool:
         return len(self._path) >= len(self.lp.free)
 
     def _add_cuts(self, rows: SparseMatrix, lower: Vector) -> None:
         wide = csr_array((rows.data, rows.indices, rows.indptr), shape=(rows.shape[0], self.lp.program.columns))
         self._session.add_rows(wide, lower, np.full(len(lower), np.inf))
+        self._cut_rows += len(lower)
 
     def _read(self, result: SolveResult, ceiling: float, closed: bool, multipliers: Multipliers | None) -> NodeAnswer:
         """The answer with the solver's point, and with what it says about the neurons."""
@@ -218,7 +232,7 @@ class PhaseRelaxation:
         """
         k = self._place[neuron]
         self._price({int(self.lp.active[k]): sign, int(self.lp.inactive[k]): -sign})
-        result = self._session.solve(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
+        result = self._solved(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
         seen = None
         if result.primal is not None:
             seen = np.full(len(self._place), np.nan)
@@ -275,3 +289,7 @@ class PhaseRelaxation:
     def ceiling(self, multipliers: Multipliers) -> float:
         """What any multipliers prove about the goal at the node."""
         return self._prover.of_goal(multipliers, self._goal)
+
+
+def _of_length(vector: Vector | None, length: int) -> Vector | None:
+    return vector if vector is not None and vector.shape == (length,) else None
