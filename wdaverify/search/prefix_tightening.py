@@ -54,7 +54,7 @@ def tighten_prefixes(
         if not len(unstable) or not known.finite or not known.unstable.any():
             continue
         lower, upper = bounds.lower[name][0].copy(), bounds.upper[name][0].copy()
-        layer = _Layer(backend, prefix, inputs, known, unstable)
+        layer = _Layer(backend, prefix, inputs.unpriced, known, unstable)
         moved = layer.tighten(lower, upper, deadline)
         programs += layer.programs
         if moved:
