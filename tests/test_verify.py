@@ -161,3 +161,13 @@ def test_hostile_files(name: str, capsys: pytest.CaptureFixture[str], monkeypatc
         choices = case["message_must_contain_any_of"]
         assert not choices or any(part in err for part in choices)
         assert len(err.strip().splitlines()) == 1
+
+
+def test_a_property_without_outputs_is_decided(tmp_path: Path) -> None:
+    """The box allows ``x0 + x1 >= 3/2`` and ``x1 - x0 >= 1`` each, but not both."""
+    network = random_mlp([2, 4, 1], 0)
+    box = "".join(f"(declare-const X_{k} Real)(assert (>= X_{k} -1))(assert (<= X_{k} 1))" for k in range(2))
+    rows = "(declare-const Y_0 Real)(assert (>= (+ X_0 X_1) 1.5))(assert (>= (- X_1 X_0) 1))"
+    path = tmp_path / "inputs.vnnlib"
+    path.write_text(box + rows)
+    assert verify(network, path).verdict == "unsat"

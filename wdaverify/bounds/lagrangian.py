@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wdaverify._tolerances import UNIT_ROUNDOFF
-from wdaverify.bounds.rounding import INFLATION, gamma, underflow
+from wdaverify.bounds.rounding import INFLATION, LEAST, gamma, underflow
 from wdaverify.ir.compiled import AffineStep, InputStep, ReluStep
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Charges:
                 for factor, source in zip(step.factors, step.sources, strict=True):
                     total = total + factor.sizes @ self.magnitudes[source]
                     reach += float(self.magnitudes[source].sum())
-                vector = gamma(step.terms + 6) * total * INFLATION
+                # prices may be huge: an error term that underflows would be lost with them
+                vector = gamma(step.terms + 6) * total * INFLATION + LEAST * (1.0 + reach)
             floor = float(underflow(step.terms, np.full(1, reach))[0])
         return Charges((*self.vectors, vector), (*self.floors, floor), (*self.magnitudes, magnitude))
 

@@ -21,6 +21,10 @@ INFLATION = 1.0 + 2.0**-20
 """Covers the rounding of the error terms themselves: sums of fewer than 2^32 nonnegative products."""
 
 
+LEAST = 2.0**-1072
+"""Above what the rounding of an error term itself, or of a subnormal coefficient, may lose where nothing relative is left."""
+
+
 def gamma(terms: int) -> float:
     """The constant ``gamma_k`` of a sum of `terms` products, rounded up.
 

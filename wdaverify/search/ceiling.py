@@ -21,7 +21,7 @@ import numpy as np
 from wdaverify._tolerances import UNIT_ROUNDOFF
 from wdaverify.bounds.exact_lagrangian import exact_lagrangian, on_grid
 from wdaverify.bounds.lagrangian import pull_back
-from wdaverify.bounds.rounding import INFLATION, gamma
+from wdaverify.bounds.rounding import INFLATION, gamma, underflow
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, Matrix, Vector
@@ -74,21 +74,25 @@ class CeilingProver:
         sizes = np.abs(question.rows) @ self._charges.magnitudes[self._compiled.output] + np.abs(question.offsets)
         self.scale = float(np.max(sizes, initial=0.0))
         self._rounding = gamma(len(question.rows) + 4) * INFLATION * sizes
+        values = self._charges.magnitudes[self._compiled.output].sum() + self._charges.magnitudes[self._compiled.input].sum()
+        self._underflow = float(underflow(len(question.rows) + len(question.side_rows) + 4, values))  # of weights times rows
 
     def of_goal(self, multipliers: Multipliers, goal: int | None) -> float:
         """A proved upper bound of a row (the weights must be its unit vector), or with ``None`` of the least of all rows."""
-        total = float(multipliers.weights.sum())
-        if goal is None and total <= 0.0:
-            return math.inf
-        value = self._value(self._seeds(multipliers), multipliers)
         if goal is not None:
-            return value
-        allowance = 1.0 + math.copysign(8.0 * UNIT_ROUNDOFF * len(multipliers.weights), value)
-        return math.nextafter(value / total * allowance, math.inf)
+            return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs)
+        total = float(multipliers.weights.sum())
+        if not (total > 0.0 and math.isfinite(total)):
+            return math.inf
+        # scaled so that the weights add up to 1: the cost is paid once, whatever they added up to
+        scaled = Multipliers(multipliers.pi / total, multipliers.weights / total, multipliers.side / total)
+        value = self._value(self._seeds(scaled), scaled, inputs=self._inputs)
+        rounding = 4.0 * gamma(len(scaled.weights) + 4) * self.scale
+        return math.nextafter(value + rounding, math.inf) if np.isfinite(scaled.pi).all() else math.inf
 
     def of_nothing(self, multipliers: Multipliers) -> float:
         """A proved upper bound of 0 over the points of interest: below 0 it proves that there are none."""
-        return self._value(self._seeds(multipliers), multipliers)
+        return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs.unpriced)
 
     def of_neuron(self, neuron: int, sign: float, multipliers: Multipliers) -> float:
         """A proved upper bound of ``sign * z`` of a neuron over the points of interest."""
@@ -97,7 +101,7 @@ class CeilingProver:
         rows[0, neuron - step.first] = sign
         seeds = self._seeds(multipliers)
         seeds[step.source] = seeds[step.source] + rows if step.source in seeds else rows
-        return self._value(seeds, multipliers)
+        return self._value(seeds, multipliers, inputs=self._inputs.unpriced)
 
     def at_most_zero(self, multipliers: Multipliers, *, least: bool) -> bool:
         """Whether the multipliers prove in rational arithmetic that the goal is at most 0; the region must be a box."""
@@ -119,7 +123,7 @@ class CeilingProver:
     def _seeds(self, multipliers: Multipliers) -> dict[int, Matrix]:
         return {self._compiled.output: (multipliers.weights @ self._question.rows)[None]}
 
-    def _value(self, seeds: dict[int, Matrix], multipliers: Multipliers) -> float:
+    def _value(self, seeds: dict[int, Matrix], multipliers: Multipliers, *, inputs: InputSet) -> float:
         """The Lagrangian bound of the seeds' form plus the facts about inputs and all constants, rounded up."""
         question, charges = self._question, self._charges
 
@@ -128,8 +132,10 @@ class CeilingProver:
             passed = np.where(self._dead[n], 0.0, rows)
             return np.where(self._free[n], multipliers.pi[n], passed), self.lower[n][None], self.upper[n][None]
 
-        pulled = pull_back(self._compiled, charges, seeds, choose)
-        forms, error = pulled.coefficients, float(pulled.error[0]) + float(multipliers.weights @ self._rounding)
+        with np.errstate(over="ignore", invalid="ignore"):
+            pulled = pull_back(self._compiled, charges, seeds, choose)
+        forms = pulled.coefficients
+        error = float(pulled.error[0]) + float(multipliers.weights @ self._rounding) + self._underflow
         constant = float(multipliers.weights @ question.offsets)
         if multipliers.side.any():
             forms = forms + multipliers.side @ question.side_rows
@@ -138,7 +144,7 @@ class CeilingProver:
             reach += float(multipliers.side @ np.abs(question.side_offsets))
             error += gamma(len(question.side_rows) + 8) * INFLATION * reach
             constant += float(multipliers.side @ question.side_offsets)
-        value = float(self._inputs.maximum(forms)[0])
+        value = float(inputs.maximum(forms)[0])
         magnitude = abs(value) + abs(float(pulled.constant[0])) + abs(constant) + error
         value = value + float(pulled.constant[0]) + constant + error + 16.0 * UNIT_ROUNDOFF * magnitude
         return math.inf if math.isnan(value) else math.nextafter(value, math.inf)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wdaverify._tolerances import TINY
 from wdaverify.search.tightening import tighten
 from wdaverify.search.tree import DepthFirst, Dive, Verdict
 
@@ -89,7 +90,13 @@ class GoalSearch:
         while self._boxes:
             if self.programs >= limit or deadline.passed:
                 return Verdict.OPEN
-            if self._work(self._boxes.pop(), deadline) is Verdict.FOUND:
+            box = self._boxes.pop()
+            try:
+                verdict = self._work(box, deadline)
+            except BaseException:  # whatever it is, the box stays open
+                self._boxes.append(box)
+                raise
+            if verdict is Verdict.FOUND:
                 return Verdict.FOUND
         return Verdict.OPEN if self._stuck else Verdict.CLOSED
 
@@ -113,7 +120,7 @@ class GoalSearch:
                 if not dive.stuck:
                     self._boxes.append(Box(box.path, bounds, effort))
                 return Verdict.OPEN
-            gain = 1.0 - dive.root.ceiling / before
+            gain = 1.0 - dive.root.ceiling / max(before, TINY)
             if turn > 0:
                 effort = _GROWTH * effort if gain < _POOR else 1.0
                 if gain < _PAYS:

@@ -103,6 +103,11 @@ class InputSet:
         return np.asarray(self.regions.upper[0])
 
     @property
+    def unpriced(self) -> InputSet:
+        """The region alone: what its points cost says nothing about which points there are."""
+        return InputSet(self.regions)
+
+    @property
     def is_l2(self) -> bool:
         """Whether the region is curved, so that programs need tangents."""
         return self.regions.norm is Norm.L2

@@ -14,7 +14,7 @@ import numpy as np
 
 from wdaverify.bounds.backward import upper_ends
 from wdaverify.bounds.lagrangian import Pulled, pull_back
-from wdaverify.bounds.rounding import gamma
+from wdaverify.bounds.rounding import gamma, underflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,8 @@ def refuted(origin: Origin, boxes: Boxes, goals: RowGroups, proposals: Sequence[
         # the seed is a sum of products, the constant another
         size = (weights @ np.abs(goals.rows)) @ origin.charges.magnitudes[origin.compiled.output]
         size = size + weights @ np.abs(goals.offsets) + np.abs(constant)
-        error = pulled.error + 2.0 * gamma(weights.shape[1] + 4) * size + 2.0**-1000
+        reach = origin.charges.magnitudes[origin.compiled.output].sum(keepdims=True)
+        error = pulled.error + 2.0 * gamma(weights.shape[1] + 4) * size + underflow(weights.shape[1] + 4, reach)
     ends = upper_ends(Pulled(pulled.coefficients, constant, error), boxes.regions, owner)
     valid = (weights >= 0).all(axis=1)
     return np.asarray(valid & (ends < 0.0))

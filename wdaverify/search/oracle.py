@@ -174,7 +174,7 @@ class _BestFirst:
         self._closed = max(self._closed, ceiling)
         multipliers = answer.multipliers if answer.ceiling <= ceiling else self._inherited.get(path)
         if self._limits.proof and multipliers is not None:
-            self._leaves.append(SearchLeaf(path, multipliers))
+            self._leaves.append(SearchLeaf(path, multipliers, empty=answer.ceiling == -math.inf))
 
     def try_point(self, point: Vector) -> None:
         """Make a point the incumbent if its exact value is higher."""
@@ -187,7 +187,8 @@ class _BestFirst:
             return
         value = self._value(inside)
         if value is not None and value > self._lower:
-            self._lower, self._witness = value, inside
+            self._witness = inside  # first: an interrupt between the two leaves a witness that is better than said
+            self._lower = value
 
     def result(self, end: End) -> SearchResult:
         """The bracket as it stands."""

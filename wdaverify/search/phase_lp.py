@@ -113,15 +113,16 @@ def build_phase_lp(
     )
     reach = np.concatenate([np.maximum(np.abs(inputs.lower), np.abs(inputs.upper)), high])
     most = _ROOM * (abs(goals) @ reach + np.abs(goal_constants)) + 1.0  # all columns and rows are boxed: that keeps solves warm
+    highest = float(np.max(most, initial=1.0))  # there may be no row: then only the facts about inputs can fail
     program = Program(
         objective=np.zeros(count + 2 * m + rows + 1),
         matrix=csr_array(matrix),
-        row_lower=np.concatenate([constants, np.zeros(m), goal_constants, -2.0 * most.max() * np.ones(rows),
+        row_lower=np.concatenate([constants, np.zeros(m), goal_constants, -2.0 * highest * np.ones(rows),
                                   -question.side_offsets - question.side_rows @ inputs.origin, inputs.row_lower]),
         row_upper=np.concatenate([constants, scale, goal_constants, np.zeros(rows),
                                   np.full(len(question.side_rows), np.inf), inputs.row_upper]),
-        lower=np.concatenate([inputs.lower, np.zeros(2 * m), -most, [-most.max()]]),
-        upper=np.concatenate([inputs.upper, high, -low, most, [most.max()]]),
+        lower=np.concatenate([inputs.lower, np.zeros(2 * m), -most, [-highest]]),
+        upper=np.concatenate([inputs.upper, high, -low, most, [highest]]),
         integer=np.zeros(count + 2 * m + rows + 1, dtype=np.bool_),
         sense=Sense.MAXIMISE,
     )  # fmt: skip

@@ -220,10 +220,12 @@ class PhaseRelaxation:
         most = self.lp.program.upper[goals]
         self._session.set_column_bounds(goals, np.zeros(len(goals)), most)
         self._assuming = True
-        yield
-        self._assuming = False
-        self._session.set_column_bounds(goals, -most, most)
-        self.aim(self._goal)
+        try:
+            yield
+        finally:
+            self._assuming = False
+            self._session.set_column_bounds(goals, -most, most)
+            self.aim(self._goal)
 
     def extreme(self, neuron: int, sign: float, deadline: Deadline) -> tuple[float, Vector | None]:
         """A proved upper bound of ``sign * z`` of a free neuron at the node, and the pre-activations of the solver's point.

@@ -50,10 +50,11 @@ class SearchLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchLeaf:
-    """A closed node, and the multipliers that prove its ceiling (`search.ceiling`)."""
+    """A closed node, and the multipliers that prove its ceiling, or that it holds no point (`search.ceiling`)."""
 
     path: Path
     multipliers: Multipliers
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
