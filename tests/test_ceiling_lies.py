@@ -94,6 +94,7 @@ def test_weights_of_the_least_row_do_not_rescale_the_cost():
     bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
     inputs = InputSet(regions, CostTerm(np.array([-0.5]), Norm.LINF, 4.0))
     prover = CeilingProver(network, Question.of(np.array([[1.0], [1.0]]), inputs=1), inputs, bounds, bounds.unstable)
+    prover.lower[:] = 0.0  # the node where the neuron is active, which holds x = 1
     for total in (1e-300, 0.1, 1.0, 7.0, 1e300):
         multipliers = Multipliers(np.array([8.0 * total]), total * np.array([0.25, 0.75]), np.zeros(0))
         assert prover.of_goal(multipliers, None) >= 2.0
