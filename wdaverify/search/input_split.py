@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 BATCH = 64
 """Boxes that are bounded together."""
 
+_PROGRAM_NEURONS, _MOST_PROGRAM_BOXES = 500, 20.0
+"""A leaf program takes as long as a box of a network with so many neurons, and at most as so many boxes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputForms:
@@ -109,10 +112,10 @@ class InputSplit:
         self._stuck, self._wanted = np.zeros(goals.groups, dtype=bool), np.ones(goals.groups, dtype=bool)
 
     def run(self, boxes: int, deadline: Deadline) -> Verdict:
-        """Search on for so many boxes: closed, found, or open."""
-        end = self.statistics.boxes + boxes
+        """Search on for so many boxes, or the time that they would take: closed, found, or open."""
+        end = self._spent + boxes
         while self._stack.count:
-            if self.found or self.statistics.boxes >= end or deadline.passed:
+            if self.found or self._spent >= end or deadline.passed:
                 break
             batch, is_open = self._stack.pop(BATCH)
             self.statistics.boxes += batch.count
@@ -121,6 +124,12 @@ class InputSplit:
         if self.found:
             return Verdict.FOUND
         return Verdict.OPEN if self._stack.count or self.stuck.any() else Verdict.CLOSED
+
+    @property
+    def _spent(self) -> float:
+        """Boxes so far, with every leaf program counted as the boxes that could be bounded in its time."""
+        each = min(_MOST_PROGRAM_BOXES, max(1.0, _PROGRAM_NEURONS / max(1, self._origin.compiled.neurons)))
+        return self.statistics.boxes + each * self.statistics.programs
 
     def drop(self, group: int) -> None:
         """Look for a group no longer: the caller knows about it from elsewhere."""
