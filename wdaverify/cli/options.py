@@ -73,7 +73,7 @@ def search_options(*, norm: str, domain: str, engine: str | None, solver: str, *
         If a value is out of its range; the message names the option.
     """
     from wdaverify.risk.adversarial import DistanceOptions
-    from wdaverify.risk.engines import engine_for
+    from wdaverify.search.engine_names import engine_for
 
     for name, value in values.items():
         # One by one, so that the message can name the option.
