@@ -37,7 +37,7 @@ NormOption = Annotated[str, typer.Option("--norm", metavar="linf|l1|l2", help="H
 TimeLimit = Annotated[
     float | None, typer.Option("--time-limit", metavar="SECONDS", help="For the whole command.", show_default="none")
 ]
-Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Processes that share the samples.")]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Processes that share the work.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of random starts.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where attacks run.")]
 Engine = Annotated[
@@ -45,7 +45,7 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         metavar="search|milp",
-        help="Branch and bound with rigorous leaves, or one MILP per class as second opinion.",
+        help="Branch and bound with rigorous leaves, or one MILP per class or disjunct as second opinion.",
         show_default="search, with --solver cbc milp",
     ),
 ]

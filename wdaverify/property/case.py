@@ -77,7 +77,7 @@ class Case:
 
     def near(self, point: Vector) -> bool:
         """Whether a point satisfies the output rows up to a small relative error in float64."""
-        if self.inner is None:
+        if self.inner is None or not np.isfinite(point).all():
             return False
         if not len(self.rows):
             return True

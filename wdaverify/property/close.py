@@ -54,7 +54,10 @@ _PROGRAM_SECONDS, _PROGRAM_NEURONS, _PROGRAM_POWER = 1e-3, 50, 2.4
 """Of a linear program of the phase search: ``1e-3 (m / 50)^2.4`` with m unstable neurons."""
 
 _LEAST_PROGRAMS = 200
-"""A phase search stops between rounds of about so many programs: less is not worth a turn."""
+"""A phase search stops between rounds of about so many programs: less is not worth a turn beside the other search."""
+
+_ROUND_PROGRAMS = 50
+"""The least that a phase search which does not end soon does in a turn."""
 
 _SHARE = 0.25
 """The phase search's part of the time where splitting inputs looks better."""
@@ -97,7 +100,14 @@ class BoxQuestion:
 
     @property
     def seconds(self) -> float:
-        """About what the next turn takes, times the number of searches."""
+        """About what the next turn takes at least, if nothing ends early."""
+        if self.frame.network.inputs <= FEW_INPUTS:
+            return self._budget
+        return max(self._budget, _ROUND_PROGRAMS * self._program_seconds * len(self._open))
+
+    @property
+    def _budget(self) -> float:
+        """Seconds of each search in the next turn."""
         return _FIRST * float(_GROWTH**self._turn)
 
     @property
@@ -115,7 +125,7 @@ class BoxQuestion:
             self._prepare()
         if self._boxes is None or self._boxes.empty:
             return []
-        boxes = max(1, int(self.seconds / self._box_seconds) // parts)
+        boxes = max(1, int(self._budget / self._box_seconds) // parts)
         wanted = np.array([not self._cases[k].decided for k in self._groups])
         pieces: list[Piece[Any]] = []
         for entry, before in self._boxes.take(parts):
@@ -129,12 +139,12 @@ class BoxQuestion:
         alone = self._boxes is None or self._boxes.empty
         pieces = [] if alone or self._turn == 0 else self._attacks()
         cost, cases = self._program_seconds, [k for k in self._open if k in self._phases and not self._phases[k].empty]
-        self._credit += self._share * self.seconds / max(1, len(self._open))
+        self._credit += self._share * self._budget / max(1, len(self._open))
         self._turn += 1
         if not cases or (not alone and self._credit < _LEAST_PROGRAMS * cost):
             return pieces
         each = max(1, parts // len(cases))
-        programs = max(1, max(_LEAST_PROGRAMS, int(self._credit / cost)) // each)
+        programs = max(1, int(self._credit / cost) // each)
         self._credit = 0.0
         for k in cases:
             for nodes, before in self._phases[k].take(each):

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _PARTS = 16
 """Pieces of a generation: enough for some processes to end at about the same time."""
 
-_ALONE = 0.8
-"""Estimated seconds of turns taken in this process alone, because starting others takes longer: two turns of one question."""
+_ALONE = 2.0
+"""Estimated seconds of turns that this process takes alone, because starting others takes as long."""
 
 
 class PropertyVerdict(StrEnum):
@@ -54,12 +54,10 @@ class PropertyVerdict(StrEnum):
 class Run:
     """One verification in progress.
 
-    Attributes
+    Parameters
     ----------
-    nodes
-        Boxes and programs so far.
-    sat
-        The case with a witness, once there is one.
+    engine
+        ``search`` or ``milp``, which the backend can run.
     """
 
     def __init__(self, network: Network, backend: Backend, deadline: Deadline, *, seed: int, engine: str, workers: int) -> None:
@@ -111,7 +109,7 @@ class Run:
         while pending and not self._over:
             waiting = list(pending)
             while waiting and not self._over:
-                alone = spent < _ALONE
+                alone = spent + waiting[0].seconds <= _ALONE
                 group, waiting = (waiting[:1], waiting[1:]) if alone else (waiting, [])
                 spent += sum(question.seconds for question in group)
                 if not alone and shared is None:

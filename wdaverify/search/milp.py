@@ -64,7 +64,7 @@ def maximise_by_milp(
     value = exact_value(network, question, inputs)
     lower, witness = -math.inf, None
     for point in (start, None if result.primal is None else result.primal[graph.inputs]):
-        if point is not None:
+        if point is not None and np.isfinite(point).all():
             inside = repaired(question, inputs, point)
             known = value(inside)
             if known is not None and known > lower:
