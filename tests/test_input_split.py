@@ -23,7 +23,7 @@ from wdaverify.domain import Box, Regions
 from wdaverify.ir.exact import exact_forward, exact_trace
 from wdaverify.program.backend import get_backend
 from wdaverify.search.box_leaf import LeafSearch
-from wdaverify.search.box_stack import BoxStack
+from wdaverify.search.box_stack import BoxStack, Entry
 from wdaverify.search.clipping import clip
 from wdaverify.search.input_split import InputSplit, output_forms
 from wdaverify.search.leaf_check import Proposal, refuted
@@ -69,7 +69,7 @@ def search(network, groups, lower, upper, *, leaf=True, backend=None, boxes=20_0
         return bool(found)
 
     leaves = LeafSearch(backend or get_backend("highs"), origin, groups) if leaf else None
-    split = InputSplit(origin, root, groups, accept, leaves)
+    split = InputSplit(origin, Entry.whole(root, groups.groups), groups, accept, leaves)
     return split.run(boxes, NEVER), found, split
 
 
@@ -202,7 +202,7 @@ def test_ties_and_boxes_that_cannot_be_halved_stay_open():
     narrow = np.array([1.0]), np.array([np.nextafter(np.nextafter(1.0, 2), 2)])
     for lower, upper in (narrow, (np.array([0.25]), np.array([0.25])), (np.array([1.0]), np.nextafter(np.array([1.0]), 2))):
         origin, root = start(network, lower, upper)
-        split = InputSplit(origin, root, groups, lambda g, x: False, None)
+        split = InputSplit(origin, Entry.whole(root, groups.groups), groups, lambda g, x: False, None)
         assert split.run(1000, NEVER) is Verdict.OPEN
         assert split.pending == 0
         assert split.stuck.all()

@@ -97,6 +97,10 @@ class NativeThreads:
     def __init__(self) -> None:
         self._idle: list[NativeThread] = []
 
+    def __reduce__(self) -> tuple[type[NativeThreads], tuple[()]]:
+        """Threads stay in their process: a copy elsewhere has its own."""
+        return NativeThreads, ()
+
     def call(
         self, solve: Callable[[], Answer], *, cancel: Callable[[], None] | None, deadline: Deadline, grace: float = GRACE_SECONDS
     ) -> Answer:

@@ -37,7 +37,7 @@ NormOption = Annotated[str, typer.Option("--norm", metavar="linf|l1|l2", help="H
 TimeLimit = Annotated[
     float | None, typer.Option("--time-limit", metavar="SECONDS", help="For the whole command.", show_default="none")
 ]
-Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Processes that share the samples.")]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Processes that share the work.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of random starts.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where attacks run.")]
 Engine = Annotated[
@@ -45,7 +45,7 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         metavar="search|milp",
-        help="Branch and bound with rigorous leaves, or one MILP per class as second opinion.",
+        help="Branch and bound with rigorous leaves, or one MILP per class or disjunct as second opinion.",
         show_default="search, with --solver cbc milp",
     ),
 ]
@@ -73,7 +73,7 @@ def search_options(*, norm: str, domain: str, engine: str | None, solver: str, *
         If a value is out of its range; the message names the option.
     """
     from wdaverify.risk.adversarial import DistanceOptions
-    from wdaverify.risk.engines import engine_for
+    from wdaverify.search.engine_names import engine_for
 
     for name, value in values.items():
         # One by one, so that the message can name the option.

@@ -24,31 +24,35 @@ def verify(
     model: opt.Model,
     property_file: PropertyFile,
     time_limit: opt.TimeLimit = None,
+    workers: opt.Workers = 1,
     seed: opt.Seed = 0,
+    engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
     quiet: opt.Quiet = False,
 ) -> int:
     """Decide whether an input satisfies a VNN-LIB property: sat, unsat, timeout or unknown on the first line.
 
-    After sat follows the counterexample, which satisfies the property in exact arithmetic.
+    After sat follows the counterexample, which satisfies the property in exact arithmetic. With --engine milp unsat is a
+    solver's word.
     """
     from wdaverify.domain import Box
     from wdaverify.property.verify import verify as decide
 
-    search = opt.search_options(
-        norm="linf", domain="Rn", time_limit=time_limit, workers=1, seed=seed, device="auto", engine="search", solver=solver
-    )
+    chosen = opt.search_options(
+        norm="linf", domain="Rn", time_limit=time_limit, workers=workers, seed=seed, device="auto", engine=engine, solver=solver
+    ).options
     files = opt.files(model, domain="Rn", output=output, quiet=quiet, data=property_file)
     network = files.network(Box.whole_space())
-    with opt.about(str(property_file)):
-        limit = None if time_limit is None else search.options.deadline.remaining
-        answer = decide(network, property_file, time_limit=limit, seed=seed, solver=solver)
+    limit = None if time_limit is None else chosen.deadline.remaining
+    with opt.about(str(property_file)), text.shown_warnings(quiet=quiet):
+        answer = decide(network, property_file, time_limit=limit, seed=seed, engine=chosen.engine, solver=solver, workers=workers)
     if not quiet:
         for warning in answer.property.warnings:
             text.warning(warning)
     if output is not None:
-        options: dict[str, object] = {"time_limit": time_limit, "seed": seed, "solver": solver}
+        options: dict[str, object] = {"time_limit": time_limit, "seed": seed, "engine": chosen.engine, "solver": solver}
+        options["workers"] = workers
         json.write(_document(network, answer, options), output)
     _show(answer)
     return 0
@@ -69,7 +73,7 @@ def _document(network: Network, answer: PropertyAnswer, options: dict[str, objec
             file=None if source is None else json.file_name(source.file), sha256=None if source is None else source.sha256
         ),
         verdict=str(answer.verdict),
-        evidence="checked" if answer.verdict in ("sat", "unsat") else None,
+        evidence=None if answer.evidence is None else str(answer.evidence),
         witness=witness,
         float_replay=json.reals(answer.float_replay),
         float_replay_holds=answer.replay_holds,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify.bracket import Evidence
 from wdaverify.property.witness import confirm, holds
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ class Case:
     witness
         A point (n,) that satisfies the disjunct exactly, once one is found.
     closed
-        Whether it is proved that there is none.
+        Whether it is known that there is none.
+    evidence
+        What that rests on: *checked*, or *solver* if a solver said so.
+    failures
+        Confirmations that failed so far.
     """
 
     def __init__(self, network: Network, disjunct: Disjunct, backend: Backend, deadline: Deadline) -> None:
@@ -51,12 +57,19 @@ class Case:
         self.inner = disjunct.inner_box()
         self.witness: Vector | None = None
         self.closed = False
-        self._failures = 0
+        self.evidence = Evidence.CHECKED
+        self.failures = 0
 
     @property
     def decided(self) -> bool:
         """Whether there is nothing left to do."""
         return self.closed or self.witness is not None
+
+    def fresh(self, failures: int) -> Case:
+        """The same disjunct, of which nothing is known but the failed confirmations."""
+        other = copy.copy(self)
+        other.witness, other.closed, other.evidence, other.failures = None, False, Evidence.CHECKED, failures
+        return other
 
     def accept(self, point: Vector) -> bool:
         """Confirm a candidate exactly if floats say that it nearly holds, and remember it as witness if it does."""
@@ -64,7 +77,7 @@ class Case:
 
     def near(self, point: Vector) -> bool:
         """Whether a point satisfies the output rows up to a small relative error in float64."""
-        if self.inner is None:
+        if self.inner is None or not np.isfinite(point).all():
             return False
         if not len(self.rows):
             return True
@@ -74,10 +87,10 @@ class Case:
 
     def confirmed(self, point: Vector) -> bool:
         """Check a point exactly, after a cell program if need be."""
-        if self._failures < _REPAIRS:
+        if self.failures < _REPAIRS:
             self.witness = confirm(self.network, self.disjunct, point, backend=self._backend, deadline=self._deadline)
         elif self.inner is not None:
             clipped = np.clip(point, *self.inner)
             self.witness = clipped if holds(self.network, self.disjunct, clipped) else None
-        self._failures += self.witness is None
+        self.failures += self.witness is None
         return self.witness is not None

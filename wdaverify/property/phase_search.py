@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from wdaverify.property.rows import float_rows
-from wdaverify.search.goal import GoalSearch
+from wdaverify.property.rows import question_of
+from wdaverify.property.work import Outcome
+from wdaverify.search.goal import Box, GoalSearch
 from wdaverify.search.inputs import InputSet
-from wdaverify.search.question import Question
 from wdaverify.search.relaxation import PhaseRelaxation
-from wdaverify.search.tree import Verdict
 
 if TYPE_CHECKING:
-    from wdaverify._deadline import Deadline
-    from wdaverify.domain import Regions
-    from wdaverify.program.backend import Backend
+    from collections.abc import Sequence
+
     from wdaverify.property.case import Case
+    from wdaverify.property.work import Frame
     from wdaverify.search.neuron_bounds import NeuronBounds
 
 
-class PhaseSearch:
-    """A search that can be continued; what it needs is built at first use.
+@dataclass(frozen=True, slots=True, eq=False)
+class PhaseWork:
+    """Some boxes of the search for one case, and about how many linear programs to spend on them.
 
-    Parameters
+    Attributes
     ----------
-    bounds
-        Certified on the region; finite, or the search is exhausted from the start.
+    number
+        Of the case.
+    failures
+        Failed confirmations of every case so far.
     """
 
-    def __init__(self, case: Case, regions: Regions, bounds: NeuronBounds, backend: Backend) -> None:
-        self._case, self._regions, self._bounds, self._backend = case, regions, bounds, backend
-        self._search: GoalSearch | None = None
-
-    @property
-    def programs(self) -> int:
-        """Linear programs solved so far."""
-        return 0 if self._search is None else self._search.programs
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether more programs would not help."""
-        return not self._bounds.finite if self._search is None else self._search.stuck
-
-    def run(self, programs: int, deadline: Deadline) -> None:
-        """Solve so many more programs; the case then knows whether it is closed or has a witness."""
-        if self.exhausted:
-            return
-        if self._search is None:
-            self._search = _goal_search(self._case, self._regions, self._bounds, self._backend)
-        if self._search.run(programs, deadline) is Verdict.CLOSED:
-            self._case.closed = True
+    frame: Frame
+    number: int
+    failures: tuple[int, ...]
+    boxes: tuple[Box, ...]
+    programs: int
 
 
-def _goal_search(case: Case, regions: Regions, bounds: NeuronBounds, backend: Backend) -> GoalSearch:
-    """The search on the box of a disjunct, under the rows of its inputs."""
-    if case.strict:  # a maximum of exactly 0 must follow from cells, not from bounds that end an ulp beyond it
-        bounds = bounds.loosened()
-    compiled, magnitudes = case.network.compiled, bounds.charges.magnitudes
-    rows = float_rows(case.disjunct.output_rows, magnitudes[compiled.output])
-    side = float_rows(case.disjunct.input_rows, magnitudes[compiled.input])
-    question, inputs = Question(*rows, *side), InputSet(regions)
+class PhaseRest(NamedTuple):
+    """Boxes that stay open, and whether some part of the region stays open for ever."""
 
-    def build(tighter: NeuronBounds) -> PhaseRelaxation:
-        return PhaseRelaxation(backend, case.network, question, inputs, tighter, zero_closes=case.strict)
+    boxes: tuple[Box, ...]
+    gave_up: bool
 
-    return GoalSearch(build(bounds), build, None, case.accept)
+
+def root_box(case: Case, bounds: NeuronBounds) -> Box:
+    """Where the search begins."""
+    # a maximum of exactly 0 must follow from cells, not from bounds that end an ulp beyond it
+    return Box((), bounds.loosened() if case.strict else bounds, 1.0)
+
+
+def search_phases(work: PhaseWork) -> Outcome[PhaseRest]:
+    """Search on for about so many programs."""
+    frame, cases = work.frame, work.frame.fresh(work.failures)
+    case = cases[work.number]
+    question, inputs = question_of(case.disjunct, frame.network.compiled, frame.neurons), InputSet(frame.regions)
+
+    def build(bounds: NeuronBounds) -> PhaseRelaxation:
+        return PhaseRelaxation(frame.backend, frame.network, question, inputs, bounds, zero_closes=case.strict)
+
+    search = GoalSearch(work.boxes, build, None, case.accept)
+    search.run(work.programs, frame.deadline)
+    return Outcome.of(cases, work.failures, spent=search.programs, rest=PhaseRest(search.rest, search.gave_up))
+
+
+def deal_nodes(parts: Sequence[tuple[Box, ...]], most: int) -> list[tuple[Box, ...]]:
+    """Deal boxes in turn, so that each part gets some of those that were split often and some that were not."""
+    boxes = [box for part in parts for box in part]
+    count = min(most, len(boxes))
+    return [tuple(boxes[start::count]) for start in range(count)]

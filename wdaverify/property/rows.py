@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.property.property import float_above
+from wdaverify.search.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wdaverify._types import Matrix, Vector
-    from wdaverify.property.property import LinearRow
+    from wdaverify.ir.compiled import CompiledNetwork
+    from wdaverify.property.property import Disjunct, LinearRow
+    from wdaverify.search.neuron_bounds import NeuronBounds
 
 
 def float_rows(rows: Sequence[LinearRow], magnitudes: Vector) -> tuple[Matrix, Vector]:
@@ -38,3 +41,15 @@ def float_rows(rows: Sequence[LinearRow], magnitudes: Vector) -> tuple[Matrix, V
             error += abs(c - Fraction(matrix[r, k])) * Fraction(float(magnitudes[k]))
         offsets[r] = float_above(row.offset + error)
     return matrix, offsets
+
+
+def question_of(disjunct: Disjunct, compiled: CompiledNetwork, bounds: NeuronBounds) -> Question:
+    """The least of a disjunct's output rows under its rows about inputs, never below the truth where the bounds hold.
+
+    A disjunct without output rows asks for the constant 0, which is as good as any output that satisfies it.
+    """
+    magnitudes = bounds.charges.magnitudes
+    rows, offsets = float_rows(disjunct.output_rows, magnitudes[compiled.output])
+    if not len(rows):
+        rows, offsets = np.zeros((1, len(magnitudes[compiled.output]))), np.zeros(1)
+    return Question(rows, offsets, *float_rows(disjunct.input_rows, magnitudes[compiled.input]))

@@ -100,7 +100,7 @@ def certify(
         If the worst-case plan does not survive its independent recomputation.
     """
     from wdaverify.risk.distance import distances as search
-    from wdaverify.risk.engines import engine_for
+    from wdaverify.search.engine_names import engine_for
 
     started = time.monotonic()
     check_loss(loss)

@@ -21,8 +21,9 @@ from wdaverify.losses import exact_margin
 from wdaverify.program.backend import get_backend
 from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
 from wdaverify.risk.closing import Closer, SampleSearch
-from wdaverify.risk.engines import ENGINES, engine_for
+from wdaverify.risk.engines import ENGINES
 from wdaverify.risk.workers import close_in_turn
+from wdaverify.search.engine_names import engine_for
 from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._tolerances import INCUMBENT_SLACK, MIP_SLACK, SOLVER_FEASIBILITY, UNIT_ROUNDOFF
+from wdaverify._tolerances import INCUMBENT_SLACK, MIP_SLACK
 from wdaverify._types import Norm
 from wdaverify.bracket import Evidence
 from wdaverify.encode.graph import Ranges
 from wdaverify.encode.nearest import NearestQuestion, encode_nearest
 from wdaverify.program.backend import SolveOptions
 from wdaverify.program.result import SolveResult, Status
+from wdaverify.search.milp import is_ill_scaled
 
 if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
@@ -102,7 +103,7 @@ def _believable_bound(
 ) -> float | None:
     """The lower end that a solver's answer gives, 0 if it gives none; ``None`` if it contradicts a verified point."""
     known, (radius, unit) = search.incumbent, ball
-    if _is_ill_scaled(program):
+    if is_ill_scaled(program):
         return 0.0
     if result.status is Status.INFEASIBLE:
         bound = radius
@@ -114,10 +115,3 @@ def _believable_bound(
     if too_high and known is not None and known.target == question.target and known.distance <= radius:
         return None
     return min(bound, radius)
-
-
-def _is_ill_scaled(program: Program) -> bool:
-    """Whether rounding alone can move a row by more than the solver's tolerance: its "infeasible" then means nothing."""
-    largest = np.maximum(np.abs(program.lower), np.abs(program.upper))
-    activity = abs(program.matrix) @ np.where(np.isfinite(largest), largest, 0.0)
-    return bool(np.max(activity, initial=0.0) * UNIT_ROUNDOFF > SOLVER_FEASIBILITY)

@@ -9,6 +9,8 @@ import numpy as np
 from wdaverify.bounds.boxes import Boxes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wdaverify._types import BoolArray
 
 
@@ -17,6 +19,21 @@ class Entry(NamedTuple):
 
     boxes: Boxes
     is_open: BoolArray
+
+    @staticmethod
+    def whole(boxes: Boxes, groups: int) -> Entry:
+        """Boxes on which every group is open."""
+        return Entry(boxes, np.ones((boxes.count, groups), dtype=bool))
+
+    @staticmethod
+    def joined(parts: Sequence[Entry]) -> Entry:
+        """The boxes of all parts, of which there is at least one, in their order."""
+        return Entry(Boxes.joined([part.boxes for part in parts]), np.concatenate([part.is_open for part in parts]))
+
+    def every(self, step: int, start: int) -> Entry:
+        """Every box of so many, from one on, in arrays of their own."""
+        chosen = np.arange(start, self.boxes.count, step)
+        return Entry(self.boxes[chosen], self.is_open[chosen])
 
 
 class BoxStack:

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wdaverify._tolerances import TINY
+from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tightening import tighten
 from wdaverify.search.tree import DepthFirst, Dive, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import Vector
     from wdaverify.search.neuron_bounds import NeuronBounds
-    from wdaverify.search.relaxation import Path, PhaseRelaxation
+    from wdaverify.search.relaxation import Path
     from wdaverify.search.tree import Leaf
 
 _CAP = 50
@@ -60,8 +61,9 @@ class GoalSearch:
 
     Parameters
     ----------
-    root
-        A relaxation of the region. It is aimed again at each use, and left as it is otherwise.
+    start
+        A relaxation of the region, which is aimed again at each use and left as it is otherwise; or the boxes that another
+        search left.
     build
         Makes a relaxation of the same question and region from tighter bounds.
     goal
@@ -72,15 +74,15 @@ class GoalSearch:
 
     def __init__(
         self,
-        root: PhaseRelaxation,
+        start: PhaseRelaxation | Sequence[Box],
         build: Callable[[NeuronBounds], PhaseRelaxation],
         goal: int | None,
         accept: Callable[[Vector], bool],
         leaf: Leaf | None = None,
     ) -> None:
-        self._root, self._build, self._goal = root, build, goal
-        self._accept, self._leaf = accept, leaf
-        self._boxes = [Box((), root.bounds, 1.0)]
+        self._build, self._goal, self._accept, self._leaf = build, goal, accept, leaf
+        self._root = start if isinstance(start, PhaseRelaxation) else None
+        self._boxes = [Box((), start.bounds, 1.0)] if isinstance(start, PhaseRelaxation) else list(start)
         self._stuck = False
         self.programs = 0
 
@@ -101,6 +103,16 @@ class GoalSearch:
         return Verdict.OPEN if self._stuck else Verdict.CLOSED
 
     @property
+    def rest(self) -> tuple[Box, ...]:
+        """The boxes that wait; nothing else is open unless a box was given up (`gave_up`)."""
+        return tuple(self._boxes)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether some part of the region stays open for ever."""
+        return self._stuck
+
+    @property
     def stuck(self) -> bool:
         """Whether more work cannot close the goal."""
         return self._stuck and not self._boxes
@@ -108,7 +120,7 @@ class GoalSearch:
     def _work(self, box: Box, deadline: Deadline) -> Verdict:
         """Close a box, or put its two halves on the stack."""
         bounds, effort, before = box.bounds, box.effort, float("inf")
-        relaxation = self._root if bounds is self._root.bounds else self._build(bounds)
+        relaxation = self._root if self._root is not None and bounds is self._root.bounds else self._build(bounds)
         cost = 2 * _NEURONS
         for turn in range(_ROUNDS):
             relaxation.aim(self._goal)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wdaverify.bounds.boxes import Origin
     from wdaverify.ir.compiled import ReluStep
     from wdaverify.search.box_leaf import LeafSearch
+    from wdaverify.search.box_stack import Entry
     from wdaverify.search.row_groups import RowGroups
 
     Accept = Callable[[int, Vector], bool]
@@ -94,8 +95,10 @@ class InputSplit:
 
     Parameters
     ----------
-    origin, root
-        The network, and the first box with its bounds.
+    origin
+        The network, and the box that all others were cut from.
+    start
+        The first boxes with their bounds, and the groups that are open on them.
     goals
         What is looked for.
     accept
@@ -104,9 +107,9 @@ class InputSplit:
         Closes boxes with few unstable neurons; ``None`` to go without.
     """
 
-    def __init__(self, origin: Origin, root: Boxes, goals: RowGroups, accept: Accept, leaf: LeafSearch | None) -> None:
+    def __init__(self, origin: Origin, start: Entry, goals: RowGroups, accept: Accept, leaf: LeafSearch | None) -> None:
         self._origin, self._goals, self._accept, self._leaf = origin, goals, accept, leaf
-        self._stack = BoxStack(root, np.ones((root.count, goals.groups), dtype=bool))
+        self._stack = BoxStack(*start)
         self.statistics = SplitStatistics()
         self.found = False
         self._stuck, self._wanted = np.zeros(goals.groups, dtype=bool), np.ones(goals.groups, dtype=bool)
@@ -134,6 +137,10 @@ class InputSplit:
     def drop(self, group: int) -> None:
         """Look for a group no longer: the caller knows about it from elsewhere."""
         self._wanted[group] = False
+
+    def rest(self) -> Entry:
+        """Take the boxes that wait; what is open on them and not `stuck` is all that is left of the search."""
+        return self._stack.pop(self._stack.count)
 
     @property
     def pending(self) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._errors import SolverError
-from wdaverify._tolerances import MIP_SLACK
+from wdaverify._tolerances import MIP_SLACK, SOLVER_FEASIBILITY, UNIT_ROUNDOFF
 from wdaverify._types import Norm
 from wdaverify.bracket import Evidence
 from wdaverify.encode.graph import GraphColumns, Ranges, encode_graph
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
+    from wdaverify.program.program import Program
     from wdaverify.search.inputs import InputSet
     from wdaverify.search.neuron_bounds import NeuronBounds
     from wdaverify.search.question import Question
@@ -57,19 +58,19 @@ def maximise_by_milp(
     builder = ProgramBuilder()
     graph = encode_graph(builder, network, _ranges(network, inputs, bounds), big_m)
     _add_question(builder, graph, question, inputs)
-    scale = _scale(network, question, bounds)
-    result = backend.solve(
-        builder.build(Sense.MAXIMISE), SolveOptions(deadline=limits.deadline, absolute_gap=min(limits.gap, MIP_SLACK * scale))
-    )
+    scale, program = _scale(network, question, bounds), builder.build(Sense.MAXIMISE)
+    options = SolveOptions(deadline=limits.deadline, absolute_gap=min(limits.gap, MIP_SLACK * scale))
+    result = backend.solve(program, options)
     value = exact_value(network, question, inputs)
     lower, witness = -math.inf, None
     for point in (start, None if result.primal is None else result.primal[graph.inputs]):
-        if point is not None:
+        if point is not None and np.isfinite(point).all():
             inside = repaired(question, inputs, point)
             known = value(inside)
             if known is not None and known > lower:
                 lower, witness = known, inside
     believed = result.status in (Status.OPTIMAL, Status.LIMIT, Status.INFEASIBLE) and not math.isnan(result.bound)
+    believed = believed and not is_ill_scaled(program)
     upper = result.bound + MIP_SLACK * max(1.0, scale) if believed else math.inf
     if upper < lower:  # the solver denies a point that was checked: nothing it says counts
         upper = math.inf
@@ -79,6 +80,13 @@ def maximise_by_milp(
     return SearchResult(
         lower=lower, upper=upper, witness=witness, end=end, evidence=Evidence.SOLVER, nodes=max(1, result.nodes)
     )  # fmt: skip
+
+
+def is_ill_scaled(program: Program) -> bool:
+    """Whether rounding alone can move a row by more than the solver's tolerance: its "infeasible" then means nothing."""
+    largest = np.maximum(np.abs(program.lower), np.abs(program.upper))
+    activity = abs(program.matrix) @ np.where(np.isfinite(largest), largest, 0.0)
+    return bool(np.max(activity, initial=0.0) * UNIT_ROUNDOFF > SOLVER_FEASIBILITY)
 
 
 def _add_question(builder: ProgramBuilder, graph: GraphColumns, question: Question, inputs: InputSet) -> None:
