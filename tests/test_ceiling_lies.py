@@ -98,3 +98,16 @@ def test_weights_of_the_least_row_do_not_rescale_the_cost():
     for total in (1e-300, 0.1, 1.0, 7.0, 1e300):
         multipliers = Multipliers(np.array([8.0 * total]), total * np.array([0.25, 0.75]), np.zeros(0))
         assert prover.of_goal(multipliers, None) >= 2.0
+
+
+@pytest.mark.parametrize("size", [1e200, 1e307, 1.7e308])
+def test_weights_that_overflow_prove_nothing(size):
+    """A huge weight times a constant is an infinity, which is no proof that a point does not exist."""
+    network, regions = mlp([[[1.0]], [[1.0]]], [[0.0], [-100.0]]), Regions(-np.ones((1, 1)), np.ones((1, 1)))
+    bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
+    question = Question.of(np.array([[1.0]]), inputs=1, offsets=np.array([100.0]))  # the row is relu(x), 1 at x = 1
+    prover = CeilingProver(network, question, InputSet(regions), bounds, bounds.unstable)
+    multipliers = Multipliers(np.array([0.5 * size]), np.array([size]), np.zeros(0))
+    assert prover.of_nothing(multipliers) >= 0.0
+    assert prover.of_neuron(0, 1.0, multipliers) >= 1.0
+    assert prover.of_goal(multipliers, None) >= 1.0

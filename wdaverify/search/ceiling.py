@@ -121,7 +121,8 @@ class CeilingProver:
         return exact_lagrangian(self._network, seeds, prices, *ends) + offset <= 0
 
     def _seeds(self, multipliers: Multipliers) -> dict[int, Matrix]:
-        return {self._compiled.output: (multipliers.weights @ self._question.rows)[None]}
+        with np.errstate(over="ignore", invalid="ignore"):
+            return {self._compiled.output: (multipliers.weights @ self._question.rows)[None]}
 
     def _value(self, seeds: dict[int, Matrix], multipliers: Multipliers, *, inputs: InputSet) -> float:
         """The Lagrangian bound of the seeds' form plus the facts about inputs and all constants, rounded up."""
@@ -134,20 +135,21 @@ class CeilingProver:
 
         with np.errstate(over="ignore", invalid="ignore"):
             pulled = pull_back(self._compiled, charges, seeds, choose)
-        forms = pulled.coefficients
-        error = float(pulled.error[0]) + float(multipliers.weights @ self._rounding) + self._underflow
-        constant = float(multipliers.weights @ question.offsets)
-        if multipliers.side.any():
-            forms = forms + multipliers.side @ question.side_rows
-            sizes = np.abs(forms) + multipliers.side @ np.abs(question.side_rows)
-            reach = float((sizes @ charges.magnitudes[self._compiled.input])[0])
-            reach += float(multipliers.side @ np.abs(question.side_offsets))
-            error += gamma(len(question.side_rows) + 8) * INFLATION * reach
-            constant += float(multipliers.side @ question.side_offsets)
-        value = float(inputs.maximum(forms)[0])
-        magnitude = abs(value) + abs(float(pulled.constant[0])) + abs(constant) + error
-        value = value + float(pulled.constant[0]) + constant + error + 16.0 * UNIT_ROUNDOFF * magnitude
-        return math.inf if math.isnan(value) else math.nextafter(value, math.inf)
+            forms = pulled.coefficients
+            error = float(pulled.error[0]) + float(multipliers.weights @ self._rounding) + self._underflow
+            constant = float(multipliers.weights @ question.offsets)
+            if multipliers.side.any():
+                forms = forms + multipliers.side @ question.side_rows
+                sizes = np.abs(forms) + multipliers.side @ np.abs(question.side_rows)
+                reach = float((sizes @ charges.magnitudes[self._compiled.input])[0])
+                reach += float(multipliers.side @ np.abs(question.side_offsets))
+                error += gamma(len(question.side_rows) + 8) * INFLATION * reach
+                constant += float(multipliers.side @ question.side_offsets)
+            value = float(inputs.maximum(forms)[0])
+            magnitude = abs(value) + abs(float(pulled.constant[0])) + abs(constant) + error
+            value = value + float(pulled.constant[0]) + constant + error + 16.0 * UNIT_ROUNDOFF * magnitude
+        # -inf is an overflow as well: no bound of a finite region is that low
+        return math.nextafter(value, math.inf) if math.isfinite(value) else math.inf
 
 
 def _combined(weights: list[Fraction], rows: Matrix) -> list[Fraction]:
