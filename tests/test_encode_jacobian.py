@@ -18,7 +18,8 @@ from wdaverify.bounds.adjoint import adjoint_intervals
 from wdaverify.bounds.crown import crown_bounds
 from wdaverify.domain import Box, Regions
 from wdaverify.encode.graph import Ranges, encode_graph
-from wdaverify.encode.jacobian import add_dual_norm, encode_adjoint
+from wdaverify.encode.jacobian import encode_gradient
+from wdaverify.encode.norm import add_norm
 from wdaverify.encode.relu import ZERO_COLUMN, big_m
 from wdaverify.ir.pattern import jacobian, pattern_at
 from wdaverify.program.backend import get_backend
@@ -44,14 +45,15 @@ def program_at(network: Network, form: np.ndarray, norm: Norm, point: np.ndarray
     builder = ProgramBuilder()
     graph = encode_graph(builder, network, ranges, big_m)
     intervals = adjoint_intervals(network, bounds, form[None])
-    gradient = encode_adjoint(builder, graph, form, intervals)[network.input]
-    add_dual_norm(builder, gradient, intervals.nodes[network.input].lower[0], intervals.nodes[network.input].upper[0], norm)
+    gradient, unit = encode_gradient(builder, graph, form, intervals)
+    ends = intervals.nodes[network.input]
+    add_norm(builder, gradient, ends.lower[0] / unit, ends.upper[0] / unit, norm, factor=unit)
     if point is not None:
         builder.fix(graph.inputs, point)
     result = HIGHS.solve(builder.build(Sense.MAXIMISE))
     assert result.status is Status.OPTIMAL
     assert result.primal is not None
-    return result, np.where(gradient == ZERO_COLUMN, 0.0, result.primal[gradient])
+    return result, np.where(gradient == ZERO_COLUMN, 0.0, unit * result.primal[gradient])
 
 
 @settings(max_examples=30, deadline=None)
@@ -118,7 +120,7 @@ def test_the_intervals_hold_every_gradient(network, seed) -> None:
 
 def test_l2_is_refused() -> None:
     with pytest.raises(InputError, match="l2"):
-        add_dual_norm(ProgramBuilder(), np.zeros(1, dtype=int), -np.ones(1), np.ones(1), Norm.L2)
+        add_norm(ProgramBuilder(), np.zeros(1, dtype=int), -np.ones(1), np.ones(1), Norm.L2)
 
 
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.LINF])
@@ -131,7 +133,7 @@ def test_the_norms_alone(norm: Norm, seed: int) -> None:
     for fixed in (True, False):
         builder = ProgramBuilder()
         columns = builder.add_columns(7, lower, upper)
-        add_dual_norm(builder, np.r_[columns, ZERO_COLUMN], np.r_[lower, 0.0], np.r_[upper, 0.0], norm)
+        add_norm(builder, np.r_[columns, ZERO_COLUMN], np.r_[lower, 0.0], np.r_[upper, 0.0], norm)
         if fixed:
             builder.fix(columns, point)
         farthest = point if fixed else np.maximum(-lower, upper)
