@@ -20,6 +20,8 @@ from wdaverify.bounds.interval import Interval, affine_interval
 from wdaverify.ir.ops import Affine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wdaverify._types import BoolArray, Matrix, SparseMatrix
     from wdaverify.bounds.layer_bounds import LayerBounds
     from wdaverify.ir.network import Network
@@ -104,8 +106,7 @@ def adjoint_intervals(network: Network, bounds: LayerBounds, forms: Matrix) -> A
             if len(parts) == 1 and parts[0][1] in gated:
                 nodes[name] = sources[0]
             else:
-                total = Affine(tuple(matrix for matrix, _ in parts), np.zeros(network.size(name)))
-                nodes[name] = affine_interval(total, sources, batch=len(forms))[0]
+                nodes[name] = _sum([matrix for matrix, _ in parts], sources)
         if name in network.relu_nodes:
             gated[name] = _gate(nodes[name], *phases(bounds, network.sources(name)[0]))
     return AdjointIntervals(nodes, gated)
@@ -117,6 +118,17 @@ def _backward(network: Network, reader: str, position: int) -> SparseMatrix:
     if isinstance(op, Affine):
         return csr_array(op.matrices[position].T)
     return csr_array(eye_array(network.size(reader)))
+
+
+def _sum(matrices: Sequence[SparseMatrix], sources: Sequence[Interval]) -> Interval:
+    """``sum_r M_r g_r``; exactly 0 where no stored coefficient meets an adjoint that is not."""
+    size, batch = matrices[0].shape[0], len(sources[0].lower)
+    total = affine_interval(Affine(tuple(matrices), np.zeros(size)), sources, batch=batch)[0]
+    met = np.zeros((batch, size), dtype=bool)
+    for matrix, source in zip(matrices, sources, strict=True):
+        pattern = csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
+        met |= (pattern @ (source.magnitude > 0).astype(np.float64).T).T > 0
+    return Interval(np.where(met, total.lower, 0.0), np.where(met, total.upper, 0.0))
 
 
 def _gate(adjoint: Interval, active: BoolArray, inactive: BoolArray) -> Interval:

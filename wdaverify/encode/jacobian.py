@@ -24,11 +24,16 @@ from wdaverify.ir.ops import Affine
 
 if TYPE_CHECKING:
     from wdaverify._types import IntArray, SparseMatrix, Vector
+    from wdaverify.bounds.interval import Interval
     from wdaverify.encode.graph import GraphColumns
     from wdaverify.program.builder import ProgramBuilder
 
 NO_BINARY = -1
 """Stands for the binary of a neuron whose phase is known."""
+
+
+SMALLEST_END = 2.0**-20
+"""Ends of intervals nearer to 0 than this, in units of the node, are moved outward: solvers drop small coefficients."""
 
 
 class AdjointColumns(NamedTuple):
@@ -70,6 +75,20 @@ def power_of_two(size: float) -> float:
     return math.ldexp(1.0, math.frexp(size)[1]) if size > 0 else 1.0
 
 
+def ends_in_units(interval: Interval, unit: float) -> tuple[Vector, Vector]:
+    """The ends (size,) of an interval (1, size) divided by a power of two, none but 0 nearer to 0 than `SMALLEST_END`.
+
+    >>> from wdaverify.bounds.interval import Interval
+    >>> low, high = ends_in_units(Interval(np.array([[-1.0, 1e-9, -1e-9]]), np.array([[0.0, 1.0, 1e-9]])), 2.0)
+    >>> low.tolist(), high.tolist()
+    ([-0.5, 0.0, -9.5367431640625e-07], [0.0, 0.5, 9.5367431640625e-07])
+    """
+    lower, upper = interval.lower[0] / unit, interval.upper[0] / unit
+    small = np.abs(lower) < SMALLEST_END, np.abs(upper) < SMALLEST_END
+    lower = np.where(small[0], np.where(lower < 0, -SMALLEST_END, 0.0), lower)
+    return lower, np.where(small[1], np.where(upper > 0, SMALLEST_END, 0.0), upper)
+
+
 class _Adjoints:
     """The adjoints so far, from the output backwards, and beside them ``alpha * g``, what ReLUs pass on."""
 
@@ -84,8 +103,8 @@ class _Adjoints:
         reading, size = self._readers[name], self._graph.network.size(name)
         if len(reading) == 1 and reading[0][0] in self.gated:
             return self.gated[reading[0][0]]
-        lower, upper = self._intervals.nodes[name].lower[0], self._intervals.nodes[name].upper[0]
-        unit = power_of_two(float(np.maximum(-lower, upper).max(initial=0.0)))
+        interval = self._intervals.nodes[name]
+        unit = power_of_two(float(interval.magnitude.max(initial=0.0)))
         terms: list[tuple[IntArray, SparseMatrix]] = []
         for reader, position in reading:
             op = self._graph.network.op(reader)
@@ -95,15 +114,14 @@ class _Adjoints:
             terms.append((read.columns[live], back[:, live] * (-read.unit / unit)))
         if not any(len(columns) for columns, _ in terms):
             return AdjointColumns(np.full(size, ZERO_COLUMN), unit)
-        own = self._builder.add_columns(size, lower / unit, upper / unit)
+        own = self._builder.add_columns(size, *ends_in_units(interval, unit))
         self._builder.add_rows([(own, csr_array(eye_array(size))), *terms], 0.0, 0.0)
         return AdjointColumns(own, unit)
 
     def gate(self, name: str) -> AdjointColumns:
         """``alpha * g`` of a ReLU node: g where it is active, 0 where it is not, ``h = d g`` where that is open."""
         binaries, (adjoint, unit) = self._graph.binaries[name], self.nodes[name]
-        interval = self._intervals.nodes[name]
-        lower, upper = interval.lower[0] / unit, interval.upper[0] / unit
+        lower, upper = ends_in_units(self._intervals.nodes[name], unit)
         is_open = (binaries != NO_BINARY) & (adjoint != ZERO_COLUMN) & ((lower < 0) | (upper > 0))
         passes = (binaries == NO_BINARY) & (self._graph.nodes[name] != ZERO_COLUMN)
         columns = np.where(passes, adjoint, ZERO_COLUMN)
