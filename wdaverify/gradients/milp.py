@@ -126,11 +126,16 @@ class _Piece:
     def __init__(self, problem: Problem, form: int, dual: Norm) -> None:
         self._problem, self.form, self.dual = problem, form, dual
         self.intervals = problem.norm_bound(form, dual)
-        self.upper = self.intervals
+        self.word = math.inf  # the last dual bound of a solver
         self.attained = 0.0
-        self.undecided = 0.0  # the largest norm of a pattern that may be a cell
-        self.done = self.upper == 0.0 or not math.isfinite(self.upper)
+        self.undecided = 0.0  # the largest norm of a pattern that may be a cell, whatever the solver said of it
+        self.done = self.intervals == 0.0 or not math.isfinite(self.intervals)
         self._program: GradientProgram | None = None
+
+    @property
+    def upper(self) -> float:
+        """The upper end."""
+        return min(self.intervals, max(self.word, self.undecided))
 
     @property
     def program(self) -> GradientProgram:
@@ -228,10 +233,10 @@ class _Search:
                 return  # the solver did not read the program: nothing it says counts
             kind = None if phases is None else self._judge(phases)
             none_left = solution.upper == -math.inf and (self._cells > 0 or piece.undecided == 0.0)
-            upper = max(solution.upper, piece.undecided)
-            if none_left or upper < piece.attained:
+            if none_left or max(solution.upper, piece.undecided) < piece.attained:
                 return  # the solver denies a cell that was checked
-            piece.upper = min(piece.upper, upper)
+            # what an earlier program was bounded by holds for this one, but an optimum above it shows the tolerances at work
+            piece.word = solution.upper if solution.status is Status.OPTIMAL else min(piece.word, solution.upper)
             spurious = kind in (InteriorKind.EMPTY, InteriorKind.THIN)
             if not spurious or solution.status is not Status.OPTIMAL or solution.upper == math.inf or deadline.passed:
                 return
