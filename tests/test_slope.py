@@ -21,11 +21,11 @@ from wdaverify._types import Norm
 from wdaverify.bounds.operator_norms import lipschitz_bound
 from wdaverify.domain import Box
 from wdaverify.functionals import LOSSES, parse_functional
+from wdaverify.growth.slope import slope
+from wdaverify.growth.sphere import sphere_caps
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.homogenise import without_biases
 from wdaverify.ir.load import load
-from wdaverify.growth.slope import slope
-from wdaverify.growth.sphere import sphere_caps
 from wdaverify.program.backend import get_backend
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "cases" / "golden"
