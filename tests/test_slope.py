@@ -28,7 +28,7 @@ from wdaverify.ir.homogenise import without_biases
 from wdaverify.ir.load import load
 from wdaverify.program.backend import get_backend
 
-GOLDEN = Path(__file__).parents[2] / "shared" / "cases" / "golden"
+GOLDEN = Path(__file__).parent / "data" / "golden"
 CASES = json.loads((GOLDEN / "golden.json").read_text())["cases"]
 HIGHS = get_backend("highs")
 KEYS = {Norm.L1: "1", Norm.L2: "2", Norm.LINF: "inf"}
