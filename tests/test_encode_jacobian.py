@@ -92,6 +92,22 @@ def test_a_residual_network_with_its_input_read_thrice() -> None:
         np.testing.assert_allclose(gradient, form @ jacobian(network, pattern_at(network, x)), atol=1e-6)
 
 
+def test_only_some_entries_are_encoded() -> None:
+    network, form = random_residual(3, 4, 6, 3), np.array([0.0, 2.0, -1.0])
+    bounds = crown_bounds(network, Regions.of_box(BOX, 4))
+    ranges = Ranges({"x": -np.ones(4), **{k: v[0] for k, v in bounds.lower.items()}},
+                    {"x": np.ones(4), **{k: v[0] for k, v in bounds.upper.items()}})  # fmt: skip
+    builder, x = ProgramBuilder(), np.array([0.1, -0.4, 0.3, 0.7])
+    graph = encode_graph(builder, network, ranges, big_m, {"x", "z0", "y0", "z1", "y1"})
+    entries = np.array([True, False, False, True])
+    gradient, unit = encode_gradient(builder, graph, form, adjoint_intervals(network, bounds, form[None]), entries)
+    assert (gradient == ZERO_COLUMN).tolist() == [False, True, True, False]
+    assert "f" not in graph.nodes
+    builder.fix(graph.inputs, x)
+    found = HIGHS.solve(builder.build(Sense.MAXIMISE)).primal[gradient[entries]] * unit
+    np.testing.assert_allclose(found, (form @ jacobian(network, pattern_at(network, x)))[entries], atol=1e-6)
+
+
 def test_closed_patterns_see_a_gradient_that_is_none() -> None:
     """relu(x) - relu(-x) = x: both neurons are active at x = 0 alone, and the program alone says 2."""
     network = mlp([[[1.0], [-1.0]], [[1.0, -1.0]]], [np.zeros(2), np.zeros(1)])

@@ -128,6 +128,23 @@ def test_limits_leave_brackets():
     assert answer.end is End.LIMIT
 
 
+@pytest.mark.parametrize("exponent", [-200, -60, 60, 200])
+def test_outputs_may_have_any_scale(exponent):
+    generator = np.random.default_rng(2)
+    weights = [generator.normal(size=shape) for shape in ((5, 2), (4, 5), (3, 4))]
+    biases = [generator.normal(size=size) for size in (5, 4, 3)]
+    factor = 2.0**exponent
+    plain, scaled = (
+        largest_gradients_by_milp(
+            HIGHS, mlp([*weights[:2], f * weights[2]], biases), SQUARE, [GradientQuestion(ROWS, Norm.LINF)]
+        )[0]
+        for f in (1.0, factor)
+    )
+    assert scaled.end is End.CLOSED
+    assert scaled.lower == pytest.approx(factor * plain.lower, rel=1e-12)
+    assert scaled.upper == pytest.approx(factor * plain.upper, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", LIES)
 def test_lies_only_weaken(kind):
     for network in (

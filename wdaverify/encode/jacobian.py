@@ -23,7 +23,7 @@ from wdaverify.encode.relu import ZERO_COLUMN
 from wdaverify.ir.ops import Affine
 
 if TYPE_CHECKING:
-    from wdaverify._types import IntArray, SparseMatrix, Vector
+    from wdaverify._types import BoolArray, IntArray, SparseMatrix, Vector
     from wdaverify.bounds.interval import Interval
     from wdaverify.encode.graph import GraphColumns
     from wdaverify.program.builder import ProgramBuilder
@@ -43,7 +43,9 @@ class AdjointColumns(NamedTuple):
     unit: float
 
 
-def encode_gradient(builder: ProgramBuilder, graph: GraphColumns, form: Vector, intervals: AdjointIntervals) -> AdjointColumns:
+def encode_gradient(
+    builder: ProgramBuilder, graph: GraphColumns, form: Vector, intervals: AdjointIntervals, entries: BoolArray | None = None
+) -> AdjointColumns:
     """Add the adjoints of all nodes and return that of the input, the gradient of ``form . f``.
 
     Parameters
@@ -54,8 +56,11 @@ def encode_gradient(builder: ProgramBuilder, graph: GraphColumns, form: Vector, 
         The linear form of the logits, shape (K,).
     intervals
         Of this form alone, ends of shape (1, size), finite.
+    entries
+        The entries (n,) of the gradient that are asked for, default all; where others have columns they mean nothing.
     """
-    network, encoder = graph.network, _Adjoints(builder, graph, intervals)
+    network = graph.network
+    encoder = _Adjoints(builder, graph, intervals, np.ones(network.inputs, dtype=np.bool_) if entries is None else entries)
     unit = power_of_two(float(np.abs(form).max(initial=0.0)))
     encoder.nodes[network.output] = AdjointColumns(builder.add_columns(network.outputs, form / unit, form / unit), unit)
     for name in reversed(network.order):
@@ -92,31 +97,34 @@ def ends_in_units(interval: Interval, unit: float) -> tuple[Vector, Vector]:
 class _Adjoints:
     """The adjoints so far, from the output backwards, and beside them ``alpha * g``, what ReLUs pass on."""
 
-    def __init__(self, builder: ProgramBuilder, graph: GraphColumns, intervals: AdjointIntervals) -> None:
-        self._builder, self._graph, self._intervals = builder, graph, intervals
+    def __init__(self, builder: ProgramBuilder, graph: GraphColumns, intervals: AdjointIntervals, entries: BoolArray) -> None:
+        self._builder, self._graph, self._intervals, self._entries = builder, graph, intervals, entries
         self._readers = readers(graph.network)
         self.nodes: dict[str, AdjointColumns] = {}
         self.gated: dict[str, AdjointColumns] = {}
 
     def sum_of_readers(self, name: str) -> AdjointColumns:
         """``g - sum_r M_r^T g_r = 0``; a ReLU that is the only reader passes its columns on."""
-        reading, size = self._readers[name], self._graph.network.size(name)
+        network, reading = self._graph.network, self._readers[name]
+        size = network.size(name)
+        kept = self._entries if name == network.input else np.ones(size, dtype=np.bool_)
         if len(reading) == 1 and reading[0][0] in self.gated:
             return self.gated[reading[0][0]]
         interval = self._intervals.nodes[name]
         unit = power_of_two(float(interval.magnitude.max(initial=0.0)))
         terms: list[tuple[IntArray, SparseMatrix]] = []
         for reader, position in reading:
-            op = self._graph.network.op(reader)
+            op = network.op(reader)
             read = self.gated[reader] if reader in self.gated else self.nodes[reader]
             back = csr_array(op.matrices[position].T) if isinstance(op, Affine) else csr_array(eye_array(size))
             live = read.columns != ZERO_COLUMN
-            terms.append((read.columns[live], back[:, live] * (-read.unit / unit)))
-        if not any(len(columns) for columns, _ in terms):
-            return AdjointColumns(np.full(size, ZERO_COLUMN), unit)
-        own = self._builder.add_columns(size, *ends_in_units(interval, unit))
-        self._builder.add_rows([(own, csr_array(eye_array(size))), *terms], 0.0, 0.0)
-        return AdjointColumns(own, unit)
+            terms.append((read.columns[live], back[kept][:, live] * (-read.unit / unit)))
+        columns, count = np.full(size, ZERO_COLUMN), int(kept.sum())
+        if any(len(read) for read, _ in terms) and count:
+            lower, upper = ends_in_units(interval, unit)
+            columns[kept] = self._builder.add_columns(count, lower[kept], upper[kept])
+            self._builder.add_rows([(columns[kept], csr_array(eye_array(count))), *terms], 0.0, 0.0)
+        return AdjointColumns(columns, unit)
 
     def gate(self, name: str) -> AdjointColumns:
         """``alpha * g`` of a ReLU node: g where it is active, 0 where it is not, ``h = d g`` where that is open."""

@@ -111,8 +111,8 @@ class GradientProgram:
         network, intervals = problem.network, problem.intervals.of_form(form)
         self._compiled = network.compiled
         self._builder = ProgramBuilder()
-        self._graph = encode_graph(self._builder, network, problem.ranges, big_m)
-        gradient, unit = encode_gradient(self._builder, self._graph, problem.forms[form], intervals)
+        self._graph = encode_graph(self._builder, network, problem.ranges, big_m, _deciding(network))
+        gradient, unit = encode_gradient(self._builder, self._graph, problem.forms[form], intervals, problem.counted)
         self._unit = max(power_of_two(problem.norm_bound(form, norm)), SMALLEST_END * unit)
         lower, upper = (end[problem.counted] for end in ends_in_units(intervals.nodes[network.input], unit))
         add_norm(self._builder, gradient[problem.counted], lower, upper, norm, factor=unit / self._unit)
@@ -157,6 +157,15 @@ class GradientProgram:
         stable = per_neuron(self._graph, self._graph.nodes) >= 0
         open_ = self._binaries >= 0
         return np.where(open_, primal[self._binaries] > 0.5, stable)
+
+
+def _deciding(network: Network) -> set[str]:
+    """The nodes on which phases depend: the logits' values are nobody's business here."""
+    found = {network.input, *network.relu_nodes}
+    for name in reversed(network.order):
+        if name in found:
+            found.update(network.sources(name))
+    return found
 
 
 def per_neuron(graph: GraphColumns, columns: dict[str, np.ndarray]) -> np.ndarray:
