@@ -2,7 +2,7 @@
 
 Every question has a tree of its own (`gradients.tree`), because what is steep for one form or norm is not for another. All trees
 share the bounds of the box, the no-goods, the warm program that finds them, the proved ceilings of pairs, and every steep cell
-found. They take turns, each turn four times longer than the last, so that a time limit leaves a good bracket everywhere.
+found. They take turns (`gradients.turns`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._errors import InputError
-from wdaverify.bounds.crown import crown_bounds
 from wdaverify.bracket import Evidence
-from wdaverify.domain import Regions
-from wdaverify.gradients.emptiness import EmptinessTest
-from wdaverify.gradients.incumbents import Incumbents
-from wdaverify.gradients.no_goods import NoGoods
-from wdaverify.gradients.node import Ground
+from wdaverify.gradients.goal import NormGoal
+from wdaverify.gradients.ground import Ground, counted_coordinates
 from wdaverify.gradients.question import GradientAnswer, GradientLimits
 from wdaverify.gradients.targets import Targets
 from wdaverify.gradients.tree import GradientTree
-from wdaverify.gradients.walk import climb, patterns_at, sampled
-from wdaverify.search.neuron_bounds import NeuronBounds
+from wdaverify.gradients.turns import take_turns
+from wdaverify.gradients.walk import climb, patterns_at
 from wdaverify.search.result import End
 
 if TYPE_CHECKING:
@@ -34,12 +29,6 @@ if TYPE_CHECKING:
     from wdaverify.gradients.question import GradientQuestion
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
-
-_FIRST_TURN = 512
-"""Nodes of a tree's first turn."""
-
-_GROWTH = 4
-"""How much longer every further turn is."""
 
 
 def largest_gradients(
@@ -93,12 +82,9 @@ def largest_gradients(
     >>> answer.lower, round(answer.upper, 9)
     (1.0, 1.0)
     """
-    if not box.bounded:
-        raise InputError("gradients are searched on a bounded box")
-    limits = limits or GradientLimits()
-    counted = np.flatnonzero((box.lower < box.upper) if coordinates is None else coordinates)
+    limits, counted = limits or GradientLimits(), counted_coordinates(box, coordinates)
     if not len(counted):
-        return tuple(_constant(box) for _ in questions)
+        return tuple(constant_answer(box) for _ in questions)
     search = _Search(backend, network, box, questions, counted, limits, seed)
     try:
         search.run()
@@ -121,13 +107,7 @@ class _Search:
         seed: int,
     ) -> None:
         targets = Targets.of(questions)
-        regions = Regions.of_box(box, network.inputs)
-        bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
-        incumbents = Incumbents(network, box, targets, coordinates)
-        points, no_goods = sampled(box, seed), NoGoods(network.compiled.neurons)
-        test = EmptinessTest(backend, network, regions, bounds, no_goods, seed=seed) if bounds.finite else None
-        patterns = patterns_at(network.compiled, points)
-        self._ground = Ground(backend, network, box, coordinates, bounds, no_goods, test, incumbents, points, patterns)
+        self._ground = Ground.of(backend, network, box, coordinates, targets, seed=seed)
         self._limits, self._targets = limits, targets
         self._uppers = np.full(len(targets.form), np.inf)
         self._trees: list[GradientTree | None] = [None] * len(questions)
@@ -136,20 +116,12 @@ class _Search:
     def run(self) -> None:
         """Let the trees take turns until all are closed or a limit is reached."""
         starts = self._look_around()
-        turn = _FIRST_TURN
-        open_ = list(range(len(self._trees)))
-        while open_:
-            for q in list(open_):
-                tree = self._tree(q, starts)
-                tree.run(turn)
-                pairs = np.flatnonzero(self._targets.uses[q])
-                self._uppers[pairs] = np.minimum(self._uppers[pairs], tree.uppers)
-                if tree.end is not None or tree.nodes >= self._limits.nodes:
-                    open_.remove(q)
-                if self._limits.deadline.passed:
-                    # every tree has at least a root: its ceilings are the least that can be said
-                    open_ = [k for k in open_ if self._trees[k] is None]
-            turn *= _GROWTH
+        take_turns(len(self._trees), lambda q: self._tree(q, starts), self._limits, self._learn)
+
+    def _learn(self, q: int, tree: GradientTree) -> None:
+        """What is proved of a pair serves all questions that use it."""
+        pairs = np.flatnonzero(self._targets.uses[q])
+        self._uppers[pairs] = np.minimum(self._uppers[pairs], tree.uppers)
 
     def _look_around(self) -> Matrix:
         """Offer the sampled points to all questions; for every pair the steepest of them, shape (P, n)."""
@@ -171,7 +143,7 @@ class _Search:
             values = ground.incumbents.values(patterns_at(ground.network.compiled, starts[pairs]))[np.arange(len(pairs)), pairs]
             best = int(values.argmax())
             climb(ground.network.compiled, ground.box, unstable, ground.incumbents, starts[pairs[best]], int(pairs[best]))
-        tree = GradientTree(ground, pairs, q, self._uppers[pairs], self._limits)
+        tree = GradientTree(ground, NormGoal(ground, pairs, q), self._uppers[pairs], self._limits)
         self._trees[q] = tree
         return tree
 
@@ -192,7 +164,7 @@ class _Search:
         )
 
 
-def _constant(box: Box) -> GradientAnswer:
+def constant_answer(box: Box) -> GradientAnswer:
     """Without coordinates that count every norm is 0."""
     point: Vector = box.lower.copy()
     return GradientAnswer(lower=0.0, upper=0.0, point=point, row=0, end=End.CLOSED, evidence=Evidence.CHECKED, nodes=0)
