@@ -17,6 +17,7 @@ from wdaverify.program.backend import SolveOptions, get_backend, open_session
 from wdaverify.program.kkt import proves_infeasible, residuals, safe_bound
 from wdaverify.program.program import Sense
 from wdaverify.program.result import Status
+from wdaverify_solvers import highs as highs_module
 from wdaverify_solvers.highs import HighsBackend
 from wdaverify_solvers.pulp import CbcBackend
 
@@ -71,6 +72,21 @@ class TestHighsTraps:
 
 
 class TestHighsSession:
+    @pytest.mark.parametrize("presolve", [True, False])
+    def test_an_optimum_without_a_feasible_solution_is_tried_again_from_scratch(self, presolve, monkeypatch):
+        """HiGHS sometimes says optimal, warm from another node of a search, and holds a solution that is not feasible."""
+        case = next(case for case in LINEAR if case.program.columns)
+        session, read, statuses = HighsBackend().open(case.program), highs_module.read_answer, []
+
+        def once_infeasible(highs, program, status, scales, seconds):
+            statuses.append(highs.getOptionValue("presolve")[1])
+            answer = read(highs, program, status, scales, seconds)
+            return replace(answer, status=Status.FAILED) if len(statuses) == 1 else answer
+
+        monkeypatch.setattr(highs_module, "read_answer", once_infeasible)
+        check_case(case, session.solve(SolveOptions(presolve=presolve)), 1e-7)
+        assert statuses == (["choose", "off"] if presolve else ["off", "on"])
+
     def test_a_sequence_agrees_with_cold_solves(self):
         rng = np.random.default_rng(5)
         task = random_program(rng)

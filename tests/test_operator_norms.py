@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from tests.networks import random_mlp, random_residual
-from wdaverify._errors import InputError
 from wdaverify._types import Norm
-from wdaverify.bounds.operator_norms import label_bounds, lipschitz_bound, operator_norm, parse_functional
+from wdaverify.bounds.operator_norms import label_bounds, lipschitz_bound, operator_norm
 from wdaverify.ir.evaluate import forward
 
 
@@ -70,15 +69,3 @@ def test_an_affine_network_has_its_exact_constant():
     for norm, dual in ((Norm.LINF, 1), (Norm.L1, np.inf), (Norm.L2, 2)):
         true = np.linalg.norm(rows[2] - rows[0], ord=dual)
         assert true <= lipschitz_bound(network, "margin:2-0", norm=norm) <= true * (1 + 1e-13)
-
-
-@pytest.mark.parametrize("name", ["label:3", "margin:1-1", "margin:3-0", "logit:3", "logit:-1", "loss:1", "", "label:1x"])
-def test_functionals_that_do_not_exist(name):
-    with pytest.raises(InputError, match="functional"):
-        parse_functional(name, 3)
-
-
-def test_a_label_needs_a_rival():
-    with pytest.raises(InputError, match="two different outputs"):
-        parse_functional("label:0", 1)
-    assert parse_functional("logit:0", 1).plus == (0,)

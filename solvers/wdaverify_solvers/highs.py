@@ -160,13 +160,13 @@ class HighsSession:
         if program.columns == 0:
             return solve_without_columns(program)
         self._set_options(options)
-        status = self._run(options.deadline)
-        if status is None and not options.deadline.passed and not self._refusal:
+        result = self._collect(program, self._run(options.deadline), started)
+        if result.status is Status.FAILED and not options.deadline.passed and not self._refusal:
             # warm starts and presolve both fail now and then: once more from scratch, the other way round
             self._highs.clearSolver()
             self._option("presolve", "off" if options.presolve else "on")
-            status = self._run(options.deadline)
-        return self._collect(program, status, time.monotonic() - started)
+            result = self._collect(program, self._run(options.deadline), started)
+        return result
 
     def _load(self, program: Program) -> None:
         """Pass the whole program to a fresh solver, scaled if need be."""
@@ -230,8 +230,9 @@ class HighsSession:
         accepted = (HighsStatus.kOk, HighsStatus.kWarning) if STATUSES.get(status) is Status.LIMIT else (HighsStatus.kOk,)
         return status if status in STATUSES and returned in accepted else None
 
-    def _collect(self, program: Program, model_status: HighsModelStatus | None, seconds: float) -> SolveResult:
+    def _collect(self, program: Program, model_status: HighsModelStatus | None, started: float) -> SolveResult:
         """Read the answer of the last run."""
+        seconds = time.monotonic() - started
         if model_status is None:
             message = self._refusal or f"HiGHS ended with '{self._highs.modelStatusToString(self._highs.getModelStatus())}'"
             return SolveResult(status=Status.FAILED, bound=program.sense.trivial_bound, seconds=seconds, message=message)

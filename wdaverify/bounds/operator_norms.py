@@ -11,19 +11,18 @@ rounded up, and half an ulp of every coefficient is covered where float64 does n
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._errors import InputError
 from wdaverify._tolerances import TINY, UNIT_ROUNDOFF
 from wdaverify._types import Norm
+from wdaverify.functionals import parse_functional
 from wdaverify.ir.ops import Affine, Input
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, SparseMatrix, Vector
+    from wdaverify.functionals import Functional
     from wdaverify.ir.network import Network
 
 DENSE_LIMIT = 1024
@@ -31,53 +30,6 @@ DENSE_LIMIT = 1024
 
 GRAM_STEPS = 14
 """Squarings of the Gram matrix: the Frobenius norm of ``G^(2^14)`` overshoots by at most ``n^(2^-16)``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Functional:
-    """A real function of the logits whose Lipschitz constant is asked for.
-
-    Attributes
-    ----------
-    name
-        ``logit:K``, ``margin:J-Y`` or ``label:Y``.
-    plus
-        Indices J of which the largest ``f_J - f_minus`` counts.
-    minus
-        The index subtracted; ``None`` for a single logit.
-    """
-
-    name: str
-    plus: tuple[int, ...]
-    minus: int | None = None
-
-
-def parse_functional(name: str, outputs: int) -> Functional:
-    """Read a functional of a network with `outputs` outputs.
-
-    Raises
-    ------
-    InputError
-        If the name is none of ``logit:K``, ``margin:J-Y``, ``label:Y``, or an index does not exist.
-
-    Examples
-    --------
-    >>> parse_functional("label:1", 3).plus
-    (0, 2)
-    """
-    if match := re.fullmatch(r"logit:(\d+)", name):
-        functional = Functional(name, (int(match[1]),))
-    elif match := re.fullmatch(r"margin:(\d+)-(\d+)", name):
-        functional = Functional(name, (int(match[1]),), int(match[2]))
-    elif match := re.fullmatch(r"label:(\d+)", name):
-        label = int(match[1])
-        functional = Functional(name, tuple(j for j in range(outputs) if j != label), label)
-    else:
-        raise InputError(f"functional '{name}' is unknown; give logit:K, margin:J-Y or label:Y")
-    used = [*functional.plus, *([] if functional.minus is None else [functional.minus])]
-    if not functional.plus or functional.minus in functional.plus or max(used) >= outputs:
-        raise InputError(f"functional '{name}' needs two different outputs among 0 to {outputs - 1}")
-    return functional
 
 
 def lipschitz_bound(network: Network, functional: str, *, norm: Norm) -> float:
@@ -88,7 +40,7 @@ def lipschitz_bound(network: Network, functional: str, *, norm: Norm) -> float:
     network
         Any network.
     functional
-        ``logit:K``, ``margin:J-Y`` or ``label:Y`` (the largest over J).
+        A name as `functionals.parse_functional` reads it; losses have the bound of their label.
     norm
         The norm of the inputs.
 

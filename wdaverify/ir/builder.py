@@ -49,6 +49,25 @@ class GraphBuilder:
         self._notes: list[str] = []
         self.input = self._emit(input_name, Input(size), ())
 
+    @staticmethod
+    def continuing(network: Network) -> tuple[GraphBuilder, Expression]:
+        """A builder that holds all nodes of a network under their names, and the network's outputs as forms.
+
+        Examples
+        --------
+        >>> builder = GraphBuilder(2)
+        >>> network = builder.finish(builder.relu(builder.input))
+        >>> more, logits = GraphBuilder.continuing(network)
+        >>> print(more.finish(more.relu(more.scale(logits, np.array([1.0, -1.0])))))
+        2 inputs, 2 outputs, 4 ReLUs in 2 layers
+        """
+        builder = GraphBuilder(network.inputs, input_name=network.input)
+        for name in network.order:
+            if name != network.input:
+                builder._add(name, network.op(name), network.sources(name))
+        start = builder._starts[builder._names.index(network.output)]
+        return builder, ex.variables(start, network.outputs, network.output)
+
     @property
     def label(self) -> str:
         """What new nodes are called."""

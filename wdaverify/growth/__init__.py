@@ -1,0 +1,1 @@
+"""Lipschitz constants of networks, and how steep they are at infinity."""
