@@ -47,7 +47,7 @@ def best_plan(constants, rooms, weights, radius, order):
             -w * c, A_ub=w[None], b_ub=[radius], bounds=list(zip(np.zeros(len(c)), width, strict=True)), method="highs"
         )
         return -found.fun
-    low, high = -300.0, 300.0
+    low, high = -300.0 - 10 * order, 300.0 + 10 * order
     for _ in range(300):
         middle = 0.5 * (low + high)
         with np.errstate(over="ignore", under="ignore"):
