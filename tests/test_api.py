@@ -11,9 +11,9 @@ import wdaverify
 
 PUBLIC = [
     "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "DomainError",
-    "InputError", "ModelError", "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError",
-    "TransportPlan", "UnsupportedOpError", "WassersteinBall", "WdaverifyError", "certify", "distance", "from_torch", "load",
-    "verify",
+    "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError", "Network", "Norm", "PropertyAnswer",
+    "PropertyError", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError", "WassersteinBall",
+    "WdaverifyError", "certify", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load", "verify",
 ]  # fmt: skip
 
 

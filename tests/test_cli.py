@@ -58,6 +58,7 @@ def test_version_and_help(capsys):
     options = {
         "certify": "--data --samples --order --radius --loss --gap --norm --domain --time-limit --workers --seed --device "
         "--engine --solver --output --quiet",
+        "lipschitz": "--functional --norm --domain --time-limit --gap --seed --engine --solver --output --quiet",
         "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output --quiet",
         "inspect": "--domain --output --quiet",
     }
@@ -113,20 +114,6 @@ def test_distance(folder, capsys):
         x0, x1 = record["point"]
         outputs = max(0.0, x0 + x1), max(0.0, x0 - x1) + 0.25
         assert outputs[1 - record["label"]] >= outputs[record["label"]] - 1e-12
-
-
-def test_bare_certify_gives_bounds(folder, capsys):
-    status, out, _ = run(capsys, "certify", "two_class.onnx", "--norm", "l2", "--output", "l.json")
-    assert status == 0
-    assert "upper bounds by products of operator norms" in out
-    saved = json.loads((folder / "l.json").read_text())
-    assert saved["kind"] == "lipschitz"
-    assert [c["functional"] for c in saved["constants"]] == ["label:0", "label:1"]
-    for constant in saved["constants"]:
-        # Both layers are sqrt(2) * orthogonal and the identity: the row (1, -1) has norm sqrt(2).
-        assert constant["value"]["upper"] == pytest.approx(2.0, rel=1e-3)
-        assert constant["value"]["upper"] >= 2.0
-        assert (constant["value"]["lower"], constant["value"]["evidence"]) == (0.0, "checked")
 
 
 def test_inspect(folder, capsys):
@@ -271,7 +258,7 @@ def test_every_command_records_the_same_options(folder, capsys):
         assert saved["kind"] == name
         found[name] = saved["options"]
     assert found["risk"] == found["distance"]
-    assert found["lipschitz"] == {**found["risk"], "method": "product of operator norms"}
+    assert found["lipschitz"] == found["risk"]
     assert found["risk"] == {
         "norm": "l1", "time_limit": 99, "gap": 1e-6, "engine": "search", "solver": "highs", "workers": 1, "seed": 3,
         "device": "auto",

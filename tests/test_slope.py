@@ -21,14 +21,14 @@ from wdaverify._types import Norm
 from wdaverify.bounds.operator_norms import lipschitz_bound
 from wdaverify.domain import Box
 from wdaverify.functionals import LOSSES, parse_functional
+from wdaverify.growth.slope import slope
+from wdaverify.growth.sphere import sphere_caps
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.homogenise import without_biases
 from wdaverify.ir.load import load
-from wdaverify.lipschitz.slope import slope
-from wdaverify.lipschitz.sphere import sphere_caps
 from wdaverify.program.backend import get_backend
 
-GOLDEN = Path(__file__).parents[2] / "shared" / "cases" / "golden"
+GOLDEN = Path(__file__).parent / "data" / "golden"
 CASES = json.loads((GOLDEN / "golden.json").read_text())["cases"]
 HIGHS = get_backend("highs")
 KEYS = {Norm.L1: "1", Norm.L2: "2", Norm.LINF: "inf"}

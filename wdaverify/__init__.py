@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from wdaverify.bracket import Bracket as Bracket
     from wdaverify.dataset import Dataset as Dataset
     from wdaverify.domain import Box as Box
+    from wdaverify.growth.constants import lipschitz as lipschitz
+    from wdaverify.growth.constants import lipschitz_constants as lipschitz_constants
+    from wdaverify.growth.options import LipschitzOptions as LipschitzOptions
+    from wdaverify.growth.record import LipschitzConstant as LipschitzConstant
     from wdaverify.ir.from_torch import from_torch as from_torch
     from wdaverify.ir.load import load as load
     from wdaverify.ir.network import Network as Network
@@ -51,6 +55,8 @@ _HOMES = {
     "DistanceOptions": "risk.adversarial",
     "DomainError": "_errors",
     "InputError": "_errors",
+    "LipschitzConstant": "growth.record",
+    "LipschitzOptions": "growth.options",
     "ModelError": "_errors",
     "Network": "ir.network",
     "Norm": "_types",
@@ -65,6 +71,8 @@ _HOMES = {
     "certify": "risk.certify",
     "distance": "risk.distance",
     "from_torch": "ir.from_torch",
+    "lipschitz": "growth.constants",
+    "lipschitz_constants": "growth.constants",
     "load": "ir.load",
     "verify": "property.verify",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,9 +10,9 @@ import typer
 from wdaverify._errors import InputError
 from wdaverify._numbers import parse_number
 from wdaverify._tolerances import DEFAULT_GAP
-from wdaverify.bracket import Bracket
 from wdaverify.cli import options as opt
-from wdaverify.report import json, records, text
+from wdaverify.cli.growth import certify_growth
+from wdaverify.report import text
 from wdaverify.transport import WassersteinBall
 
 DEFAULT_RADIUS = "0.05"
@@ -21,7 +20,6 @@ DEFAULT_RADIUS = "0.05"
 Order = Annotated[str, typer.Option("--order", metavar="P", help="Order of the Wasserstein distance: a number >= 1, or inf.")]
 Radius = Annotated[str, typer.Option("--radius", metavar="R[,R...]", help="Radii; several give the whole curve from one run.")]
 Loss = Annotated[str, typer.Option("--loss", metavar="zero-one", help="The loss (the only one so far).")]
-Gap = Annotated[float, typer.Option("--gap", metavar="G", help="Relative width below which a bracket counts as exact.")]
 
 
 def certify(
@@ -31,7 +29,7 @@ def certify(
     order: Order = "1",
     radius: Radius = DEFAULT_RADIUS,
     loss: Loss = "zero-one",
-    gap: Gap = DEFAULT_GAP,
+    gap: opt.Gap = DEFAULT_GAP,
     norm: opt.NormOption = "linf",
     domain: opt.DomainOption = "0,1",
     time_limit: opt.TimeLimit = None,
@@ -45,7 +43,7 @@ def certify(
 ) -> int:
     """Certify the worst-case risk over every distribution within the radius of the data.
 
-    Without --data: the graph, and bounds of its Lipschitz constants (how fast any risk can grow).
+    Without --data: exact Lipschitz constants, and how fast any risk can grow (within 60 seconds unless --time-limit says more).
     """
     search = opt.search_options(
         norm=norm,
@@ -60,7 +58,7 @@ def certify(
     )
     threat = _threat(radius, order, loss, search)
     files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
-    return _constants(files, search) if data is None else _risk(files, search, threat)
+    return certify_growth(files, search) if data is None else _risk(files, search, threat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,36 +110,3 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat) -> int:
     for row in text.certificate_lines(certificate):
         text.line(row)
     return 130 if certificate.interrupted else 0
-
-
-def _constants(files: opt.Files, search: opt.Search) -> int:
-    """The graph and the product-of-norms bounds."""
-    from wdaverify.bounds.operator_norms import lipschitz_bound
-    from wdaverify.cli.inspect import unstable_line
-    from wdaverify.risk.document import options_record
-
-    started = time.monotonic()
-    network = files.network(search.domain)
-    names = ["logit:0"] if network.outputs == 1 else [f"label:{y}" for y in range(network.outputs)]
-    values = {name: lipschitz_bound(network, name, norm=search.norm) for name in names}
-    text.line(f"model: {network}")
-    text.line(unstable_line(network, search.domain))
-    text.line(f"Lipschitz constants ({search.norm}): upper bounds by products of operator norms, valid on all of R^n")
-    text.table(["functional", "constant at most"], [[name, f"{value:.9g}"] for name, value in values.items()])
-    if files.output is not None:
-        constants = [
-            records.ConstantRecord(
-                functional=name, norm=str(search.norm), value=json.bracket_record(Bracket(lower=0.0, upper=value))
-            )
-            for name, value in values.items()
-        ]
-        document = records.LipschitzDocument(
-            model=json.model_record(network),
-            domain=json.domain_record(search.domain),
-            options={**options_record(search.norm, search.options), "method": "product of operator norms"},
-            versions=json.versions(),
-            seconds=time.monotonic() - started,
-            constants=constants,
-        )
-        json.write(document, files.output)
-    return 0

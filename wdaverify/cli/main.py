@@ -13,6 +13,7 @@ from wdaverify._errors import InputError, WdaverifyError
 from wdaverify.cli.certify import certify
 from wdaverify.cli.distance import distance
 from wdaverify.cli.inspect import inspect
+from wdaverify.cli.lipschitz import lipschitz
 from wdaverify.cli.verify import verify
 from wdaverify.report import text
 
@@ -44,7 +45,7 @@ def _application() -> typer.Typer:
     """The command line."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_callback)
-    for command in (certify, distance, verify, inspect):
+    for command in (certify, lipschitz, distance, verify, inspect):
         app.command()(command)
     return app
 

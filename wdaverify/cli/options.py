@@ -16,7 +16,7 @@ from wdaverify.report.json import check_writable
 from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from wdaverify._types import Norm
     from wdaverify.dataset import Dataset
@@ -50,6 +50,7 @@ Engine = Annotated[
     ),
 ]
 Solver = Annotated[str, typer.Option("--solver", metavar="highs|cbc", help="The solver of the engine's programs.")]
+Gap = Annotated[float, typer.Option("--gap", metavar="G", help="Relative width below which a bracket counts as exact.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE.json", help="Also write the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no warnings.")]
 Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples.", show_default="all")]
@@ -75,14 +76,10 @@ def search_options(*, norm: str, domain: str, engine: str | None, solver: str, *
     from wdaverify.risk.adversarial import DistanceOptions
     from wdaverify.search.engine_names import engine_for
 
-    for name, value in values.items():
-        # One by one, so that the message can name the option.
-        with about(f"--{name.replace('_', '-')}"):
-            DistanceOptions(**{name: value})
+    check_one_by_one(DistanceOptions, values)
     with about("--engine, --solver"):
         engine = engine_for(engine, solver)
-    with about("--norm"):
-        ground = parse_norm(norm)
+    ground = read_norm(norm)
     options = DistanceOptions(engine=engine, solver=solver, **values).started()
     return Search(norm=ground, domain=read_domain(domain), options=options)
 
@@ -147,6 +144,19 @@ def files(
         box = [domain] if domain.endswith(".npz") else []
         check_writable(output, inputs=[model, *box, *([] if data is None else [data])])
     return Files(model=model, data=data, samples=samples, output=output, quiet=quiet)
+
+
+def check_one_by_one(record: Callable[..., object], values: Mapping[str, Any]) -> None:
+    """Let an options record check each value alone, so that the message can name the option."""
+    for name, value in values.items():
+        with about(f"--{name.replace('_', '-')}"):
+            record(**{name: value})
+
+
+def read_norm(text: str) -> Norm:
+    """The value of ``--norm``."""
+    with about("--norm"):
+        return parse_norm(text)
 
 
 def read_domain(text: str) -> Box:

@@ -16,6 +16,8 @@ from wdaverify.encode.relu import ZERO_COLUMN, ReluEncoding
 from wdaverify.ir.ops import Affine, Input, Op, Relu
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from wdaverify._types import IntArray, SparseMatrix, Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.builder import ProgramBuilder
@@ -68,7 +70,9 @@ class Encoder(Protocol):
         ...
 
 
-def encode_graph(builder: ProgramBuilder, network: Network, ranges: Ranges, relu: ReluEncoding) -> GraphColumns:
+def encode_graph(
+    builder: ProgramBuilder, network: Network, ranges: Ranges, relu: ReluEncoding, nodes: Collection[str] | None = None
+) -> GraphColumns:
     """Add the graph ``{(x, all values of the network at x)}`` to a program.
 
     Parameters
@@ -78,9 +82,11 @@ def encode_graph(builder: ProgramBuilder, network: Network, ranges: Ranges, relu
         and of any other node.
     relu
         `big_m`, `triangle` or ``fixed_phase(pattern)``.
+    nodes
+        Those to add, with everything that they read; by default all.
     """
     graph = GraphColumns(network, {}, {})
-    for name in network.order:
+    for name in network.order if nodes is None else [name for name in network.order if name in nodes]:
         ENCODERS[type(network.op(name))](builder, name, graph, ranges, relu)
     return graph
 

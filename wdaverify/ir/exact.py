@@ -33,7 +33,7 @@ def exact_trace(network: Network, point: Sequence[float | Fraction]) -> dict[str
             numerators, denominator = common_denominator([[Fraction(v) for v in point]])
             values[name] = numerators[0], denominator
         elif isinstance(op, Affine):
-            values[name] = _affine(op, [values[s] for s in sources])
+            values[name] = exact_affine(op, [values[s] for s in sources])
         else:
             numerator, denominator = values[sources[0]]
             values[name] = np.where(numerator > 0, numerator, 0).astype(object), denominator
@@ -58,7 +58,7 @@ def exact_forward(network: Network, point: Sequence[float | Fraction]) -> tuple[
     return tuple(Fraction(int(v), denominator) for v in numerators)
 
 
-def _affine(op: Affine, sources: Sequence[Rationals]) -> Rationals:
+def exact_affine(op: Affine, sources: Sequence[Rationals]) -> Rationals:
     """``(sum_k N_k x_k / (q d_k) + b / q)`` over the common denominator ``q * lcm(d_k)``."""
     rational = op.rational
     common = int(np.lcm.reduce([d for _, d in sources], dtype=object)) if sources else 1

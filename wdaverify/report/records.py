@@ -105,6 +105,22 @@ class ConstantRecord(Record, frozen=True, kw_only=True):
     float_replay: list[Real] | None = None
 
 
+class SlopeRecord(Record, frozen=True, kw_only=True):
+    """How fast a functional grows at infinity, and in which direction."""
+
+    functional: str
+    norm: str
+    value: BracketRecord
+    direction: list[float] | None
+
+
+class ConstantBoundRecord(Record, frozen=True, kw_only=True):
+    """Upper bounds of constants by another method, for comparison."""
+
+    name: str
+    constants: dict[str, Real]
+
+
 class LayerRecord(Record, frozen=True, kw_only=True):
     """A node of the graph; `unstable` counts ReLUs of either sign over the domain (``null``: domain not bounded)."""
 
@@ -151,9 +167,11 @@ class DistanceDocument(Document, frozen=True, kw_only=True):
 
 
 class LipschitzDocument(Document, frozen=True, kw_only=True):
-    """kind ``lipschitz``."""
+    """kind ``lipschitz``; `slopes` only on R^n, `bounds` only from ``certify``."""
 
     constants: list[ConstantRecord]
+    slopes: list[SlopeRecord] | msgspec.UnsetType = msgspec.UNSET
+    bounds: list[ConstantBoundRecord] | msgspec.UnsetType = msgspec.UNSET
     kind: str = "lipschitz"
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
 from wdaverify._tolerances import DEFAULT_GAP
+from wdaverify.search.option_checks import check_count, check_gap, check_time_limit
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
@@ -64,15 +63,10 @@ class DistanceOptions:
     deadline: Deadline = field(default_factory=Deadline, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not (_is_real(self.gap) and math.isfinite(self.gap) and self.gap >= 0):
-            raise InputError(f"gap {self.gap} is not a finite number >= 0")
-        limit = self.time_limit
-        if limit is not None and not (_is_real(limit) and math.isfinite(limit) and limit > 0):
-            raise InputError(f"time_limit {limit} is not a positive number of seconds")
-        for name, least in (("workers", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-                raise InputError(f"{name} {value} is not a whole number >= {least}")
+        check_gap(self.gap)
+        check_time_limit(self.time_limit)
+        check_count("workers", self.workers, least=1)
+        check_count("seed", self.seed, least=0)
         if self.device not in _DEVICES:
             raise InputError(f"device '{self.device}' is unknown; give {', '.join(_DEVICES)}")
 
@@ -81,11 +75,6 @@ class DistanceOptions:
         if self.time_limit is None or not self.deadline.unlimited:
             return self
         return replace(self, deadline=Deadline.after(self.time_limit))
-
-
-def _is_real(value: object) -> bool:
-    """Whether a value is a number, and neither a text nor a truth value."""
-    return not isinstance(value, bool) and isinstance(value, numbers.Real)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -25,9 +25,9 @@ from wdaverify.attack.ascent import gradients
 from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box, Regions
+from wdaverify.growth.sphere import Cap, sphere_caps, steepest
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.homogenise import without_biases
-from wdaverify.lipschitz.sphere import Cap, sphere_caps, steepest
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.oracle import maximise

@@ -1,0 +1,56 @@
+"""``wdaverify certify MODEL`` without data: exact Lipschitz constants, and how fast any risk can grow."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wdaverify.cli.inspect import unstable_line
+from wdaverify.cli.lipschitz import find_constants, show_constants
+from wdaverify.report import json, text
+
+if TYPE_CHECKING:
+    from wdaverify.cli.options import Files, Search
+
+DEFAULT_TIME_LIMIT = 60.0
+"""Seconds that the command takes where ``--time-limit`` says nothing."""
+
+_PRODUCT = "product of operator norms"
+
+
+def certify_growth(files: Files, search: Search) -> int:
+    """The constant of every label, what it says about any risk, and the product of norms beside it."""
+    from wdaverify.bounds.operator_norms import lipschitz_bound
+    from wdaverify.growth.any_risk import growth_functionals, growth_sentence, printed_up
+    from wdaverify.growth.document import lipschitz_document
+    from wdaverify.growth.options import LipschitzOptions
+    from wdaverify.risk.document import options_record
+
+    started = time.monotonic()
+    chosen = search.options
+    if chosen.time_limit is None:
+        chosen = replace(chosen, time_limit=DEFAULT_TIME_LIMIT).started()
+    names = ("engine", "solver", "gap", "time_limit", "seed", "deadline")
+    options = LipschitzOptions(**{name: getattr(chosen, name) for name in names})
+    network = files.network(search.domain)
+    functionals = growth_functionals(network.outputs)
+    constants, interrupted = find_constants(network, functionals, search.norm, search.domain, options)
+    products = {name: lipschitz_bound(network, name, norm=search.norm) for name in functionals}
+    if files.output is not None:
+        document = lipschitz_document(
+            network,
+            constants,
+            domain=search.domain,
+            options=options_record(search.norm, chosen),
+            seconds=time.monotonic() - started,
+            interrupted=interrupted,
+            bounds={_PRODUCT: products},
+        )
+        json.write(document, files.output)
+    text.line(f"model: {network}")
+    text.line(unstable_line(network, search.domain))
+    show_constants(constants, interrupted=interrupted)
+    text.line(growth_sentence(constants, search.domain))
+    text.line(f"for comparison, upper bound by {_PRODUCT}: {printed_up(max(products.values()))} * r, on all of R^n")
+    return 130 if interrupted else 0

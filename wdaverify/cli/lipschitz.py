@@ -1,0 +1,139 @@
+"""``wdaverify lipschitz MODEL``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wdaverify._tolerances import DEFAULT_GAP
+from wdaverify.cli import options as opt
+from wdaverify.report import json, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wdaverify.domain import Box
+    from wdaverify.growth.options import LipschitzOptions
+    from wdaverify.growth.record import LipschitzConstant
+    from wdaverify.ir.network import Network
+
+Functionals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--functional",
+        metavar="NAME",
+        help="Repeatable: logit:K, margin:J-Y (f_J - f_Y), label:Y (the largest margin:J-Y), loss:margin:Y, loss:hinge:Y, "
+        "loss:cross-entropy:Y, or all (every margin pair).",
+        show_default="label:Y for every Y",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="search|milp",
+        help="Branch and bound over activation cells, or one MILP per form as second opinion.",
+        show_default="search, with --solver cbc milp",
+    ),
+]
+
+
+def lipschitz(
+    model: opt.Model,
+    functional: Functionals = None,
+    norm: opt.NormOption = "linf",
+    domain: opt.DomainOption = "0,1",
+    time_limit: opt.TimeLimit = None,
+    gap: opt.Gap = DEFAULT_GAP,
+    seed: opt.Seed = 0,
+    engine: Engine = None,
+    solver: opt.Solver = "highs",
+    output: opt.Output = None,
+    quiet: opt.Quiet = False,
+) -> int:
+    """Find exact Lipschitz constants: the largest dual norm of a gradient over the activation cells that really exist.
+
+    With --domain Rn also the slopes at infinity, and whether they coincide with the constants.
+    """
+    from wdaverify.growth.any_risk import growth_functionals
+
+    started = time.monotonic()
+    options = read_options(time_limit=time_limit, gap=gap, seed=seed, engine=engine, solver=solver)
+    ground, box = opt.read_norm(norm), opt.read_domain(domain)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet)
+    network = files.network(box)
+    names = functional or growth_functionals(network.outputs)
+    constants, interrupted = find_constants(network, names, norm, box, options)
+    if output is not None:
+        from wdaverify.growth.document import lipschitz_document, options_record
+
+        document = lipschitz_document(
+            network,
+            constants,
+            domain=box,
+            options=options_record(ground, options),
+            seconds=time.monotonic() - started,
+            interrupted=interrupted,
+        )
+        json.write(document, output)
+    text.line(f"model: {network}")
+    text.line(f"domain: {box}")
+    show_constants(constants, interrupted=interrupted)
+    return 130 if interrupted else 0
+
+
+def read_options(*, engine: str | None, solver: str, **values: float | None) -> LipschitzOptions:
+    """Check the values of the options and start the clock.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range; the message names the option.
+    """
+    from wdaverify.growth.options import LipschitzOptions
+    from wdaverify.search.engine_names import engine_for
+
+    opt.check_one_by_one(LipschitzOptions, values)
+    with opt.about("--engine, --solver"):
+        engine = engine_for(engine, solver)
+    return LipschitzOptions(engine=engine, solver=solver, **values).started()  # type: ignore[arg-type]
+
+
+def find_constants(
+    network: Network, names: Sequence[str], norm: str, box: Box, options: LipschitzOptions
+) -> tuple[tuple[LipschitzConstant, ...], bool]:
+    """The constants in one norm, and whether Ctrl-C ended the search before it was through."""
+    from wdaverify.growth import constants
+    from wdaverify.growth.ground import check_domain
+    from wdaverify.growth.record import Interrupted
+
+    with opt.about("--domain"):
+        check_domain(box, network.inputs)
+    try:
+        with opt.about("--functional"):
+            return constants.lipschitz_constants(network, names, domain=box, norms=[norm], options=options), False
+    except Interrupted as stop:
+        return stop.constants, True
+
+
+def show_constants(constants: Sequence[LipschitzConstant], *, interrupted: bool) -> None:
+    """One line per constant, on R^n one per slope, and what they mean together."""
+    from wdaverify.bracket import Evidence
+    from wdaverify.growth.exactness import sentences
+    from wdaverify.growth.record import NAME_WIDTH
+
+    for constant in constants:
+        text.line(str(constant))
+    for constant in constants:
+        if constant.slope is None:
+            continue
+        text.line(f"{'slope ' + constant.functional:<{NAME_WIDTH}}  {constant.norm:<4}  {constant.slope.value}")
+    for sentence in sentences(constants):
+        text.line(sentence)
+    exact = sum(constant.value.exact for constant in constants)
+    word = ", upper ends by a solver's word" if any(c.value.evidence is Evidence.SOLVER for c in constants) else ""
+    text.line(f"constants: {exact} of {len(constants)} exact{word}")
+    if interrupted:
+        text.line("interrupted: the brackets hold, but are wider than they could be")
