@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
 from wdaverify.cells.cell import activation_cell
-from wdaverify.cells.layer_search import FoundCells, LayerSearch
+from wdaverify.cells.layer_search import FoundCells
+from wdaverify.cells.search import cell_search
 from wdaverify.program.backend import get_backend
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def cells(
         raise InputError(f"limit {limit} is not a number of cells >= 1")
     if time_limit is not None and not (math.isfinite(time_limit) and time_limit > 0):
         raise InputError(f"time_limit {time_limit} is not a positive number of seconds")
-    search = LayerSearch(get_backend(solver), network, domain.sized(network.inputs), Deadline.after(time_limit))
+    search = cell_search(get_backend(solver), network, domain.sized(network.inputs), Deadline.after(time_limit))
     found: list[Cell] = []
     rest: list[OpenPart] = []
     for part in search.cells():

@@ -15,7 +15,8 @@ import numpy as np
 from wdaverify._errors import InputError
 from wdaverify.bounds.rounding import INFLATION, gamma, underflow
 from wdaverify.bracket import Evidence
-from wdaverify.cells.layer_search import FoundCells, LayerSearch
+from wdaverify.cells.layer_search import FoundCells
+from wdaverify.cells.search import cell_search
 from wdaverify.gradients.mixing import largest_norms
 from wdaverify.gradients.question import GradientAnswer, GradientLimits
 from wdaverify.gradients.steepest import SteepestCells
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from wdaverify._types import BoolArray, IntArray, Matrix, Vector
     from wdaverify.cells.careful import Prefix
+    from wdaverify.cells.cone_search import ConeSearch
+    from wdaverify.cells.layer_search import LayerSearch
     from wdaverify.domain import Box
     from wdaverify.gradients.question import GradientQuestion
     from wdaverify.ir.network import Network
@@ -83,7 +86,7 @@ def largest_gradients_by_enumeration(
     if (counted & ~free).any():
         raise InputError(f"coordinate {int(np.flatnonzero(counted & ~free)[0])} is fixed: gradients have no meaning along it")
     limits = limits or GradientLimits()
-    search = _Pass(LayerSearch(backend, network, box, limits.deadline), network, questions, np.flatnonzero(counted))
+    search = _Pass(cell_search(backend, network, box, limits.deadline), network, questions, np.flatnonzero(counted))
     try:
         search.run(limits)
     except KeyboardInterrupt:
@@ -96,7 +99,7 @@ class _Pass:
     """One pass over the cells, for all pairs of a form and a norm."""
 
     def __init__(
-        self, search: LayerSearch, network: Network, questions: Sequence[GradientQuestion], coordinates: IntArray
+        self, search: LayerSearch | ConeSearch, network: Network, questions: Sequence[GradientQuestion], coordinates: IntArray
     ) -> None:
         self._search, self._network, self._coordinates = search, network, coordinates
         self._targets = Targets.of(questions)
