@@ -48,7 +48,7 @@ def is_positive_semidefinite(matrix: Matrix, error: Matrix | None = None) -> boo
     if n == 0:
         return True
     whole = np.tril(matrix) + np.tril(matrix, -1).T
-    if not np.isfinite(whole).all():
+    if not np.isfinite(whole).all() or not (error is None or np.isfinite(error).all()):
         return False
     given = 0.0 if error is None else _row_sums(error)
     expected = gamma(n + 4) * float(np.abs(np.diag(whole)).sum())
@@ -66,6 +66,5 @@ def is_positive_semidefinite(matrix: Matrix, error: Matrix | None = None) -> boo
 
 
 def _row_sums(matrix: Matrix) -> float:
-    """The largest row sum of a nonnegative matrix, rounded up; NaN is no proof."""
-    total = float(matrix.sum(axis=1).max()) * (1.0 + 2.0 * (len(matrix) + 2) * UNIT_ROUNDOFF)
-    return np.inf if np.isnan(total) else total
+    """The largest row sum of a nonnegative matrix, rounded up."""
+    return float(matrix.sum(axis=1).max()) * (1.0 + 2.0 * (len(matrix) + 2) * UNIT_ROUNDOFF)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wdaverify._types import IntArray, Matrix, Norm, Vector
+    from wdaverify._types import BoolArray, IntArray, Matrix, Norm
     from wdaverify.gradients.question import GradientQuestion
 
 
@@ -35,7 +35,7 @@ class Targets:
     forms: Matrix
     form: IntArray
     norms: tuple[Norm, ...]
-    uses: Matrix
+    uses: BoolArray
     rows: IntArray
 
     @staticmethod
@@ -64,12 +64,3 @@ class Targets:
             uses[q, p], rows[q, p] = True, r
         matrix = np.array(list(forms), dtype=np.float64) + 0.0  # no negative zeros
         return Targets(matrix, np.array([f for f, _ in pairs]), tuple(n for _, n in pairs), uses, rows)
-
-    def cutoffs(self, lower: Vector, gap: float) -> Vector:
-        """The value (P,) up to which a pair need not be followed: no question that uses it gains anything."""
-        per_question = lower * (1.0 + gap)
-        return np.asarray(np.where(self.uses, per_question[:, None], np.inf).min(axis=0))
-
-    def of_questions(self, values: Matrix) -> Matrix:
-        """The largest value (..., Q) over each question's pairs, from values (..., P)."""
-        return np.asarray(np.where(self.uses, values[..., None, :], -np.inf).max(axis=-1))

@@ -159,7 +159,7 @@ def _affordable(
     return budget / price, Fraction(0)
 
 
-def power_bracket(base: Fraction, order: float) -> tuple[Fraction, Fraction | None]:
+def power_bracket(base: Fraction, order: float | Fraction) -> tuple[Fraction, Fraction | None]:
     """Bracket ``base ** order`` between rationals.
 
     Parameters
@@ -167,7 +167,7 @@ def power_bracket(base: Fraction, order: float) -> tuple[Fraction, Fraction | No
     base
         Positive.
     order
-        Finite, at least 1.
+        Positive and finite.
 
     Returns
     -------

@@ -20,7 +20,7 @@ import numpy as np
 
 from wdaverify._tolerances import UNIT_ROUNDOFF
 from wdaverify.bounds.exact_lagrangian import exact_lagrangian, on_grid
-from wdaverify.bounds.lagrangian import pull_back
+from wdaverify.bounds.lagrangian import best_of_neurons, pull_back
 from wdaverify.bounds.rounding import INFLATION, gamma, underflow
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class CeilingProver:
     def of_goal(self, multipliers: Multipliers, goal: int | None) -> float:
         """A proved upper bound of a row (the weights must be its unit vector), or with ``None`` of the least of all rows."""
         if goal is not None:
-            return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs)
+            return self.of_sum(multipliers)
         total = float(multipliers.weights.sum())
         if not (total > 0.0 and math.isfinite(total)):
             return math.inf
@@ -90,9 +90,31 @@ class CeilingProver:
         rounding = 4.0 * gamma(len(scaled.weights) + 4) * self.scale
         return math.nextafter(value + rounding, math.inf) if np.isfinite(scaled.pi).all() else math.inf
 
+    def of_sum(self, multipliers: Multipliers) -> float:
+        """A proved upper bound of the weighted sum of the question's rows."""
+        return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs)
+
     def of_nothing(self, multipliers: Multipliers) -> float:
         """A proved upper bound of 0 over the points of interest: below 0 it proves that there are none."""
         return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs.unpriced)
+
+    def room(self, multipliers: Multipliers, lower: Vector, upper: Vector) -> Vector:
+        """By how much the bound of 0 would grow, neuron by neuron (neurons,), with these ends instead of the node's.
+
+        The prices stand, so the bound is a sum over neurons and the growths add up, up to rounding.
+        """
+        growth = np.zeros(len(self.lower))
+
+        def choose(step: ReluStep, rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+            n = step.neurons
+            pi = np.where(self._free[n], multipliers.pi[n], np.where(self._dead[n], 0.0, rows))
+            own = best_of_neurons(rows, pi, self.lower[n][None], self.upper[n][None])
+            growth[n] = (best_of_neurons(rows, pi, lower[n][None], upper[n][None]) - own)[0]
+            return pi, self.lower[n][None], self.upper[n][None]
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            pull_back(self._compiled, self._charges, self._seeds(multipliers), choose)
+        return growth
 
     def of_neuron(self, neuron: int, sign: float, multipliers: Multipliers) -> float:
         """A proved upper bound of ``sign * z`` of a neuron over the points of interest."""

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from wdaverify.search.ceiling import Multipliers
     from wdaverify.search.inputs import InputSet
     from wdaverify.search.neuron_bounds import NeuronBounds
+    from wdaverify.search.node_answer import NodeAnswer
     from wdaverify.search.question import Question
-    from wdaverify.search.relaxation import NodeAnswer, Path
+    from wdaverify.search.relaxation import Path
 
 
 def maximise(

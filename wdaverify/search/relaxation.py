@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +19,14 @@ from wdaverify._tolerances import SOLVER_FEASIBILITY
 from wdaverify.program.backend import SolveOptions, open_session
 from wdaverify.program.result import SolveResult, Status
 from wdaverify.search.ceiling import CeilingProver, Multipliers
+from wdaverify.search.node_answer import NodeAnswer
 from wdaverify.search.phase_lp import build_phase_lp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import BoolArray, SparseMatrix, Vector
+    from wdaverify._types import SparseMatrix, Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
     from wdaverify.search.inputs import InputSet
@@ -52,37 +53,6 @@ _LAST_CUTS = 40
 
 _WORTH = 0.02
 """A round of tangents goes on when the last one took this part off the ceiling."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NodeAnswer:
-    """What is known about a node.
-
-    Attributes
-    ----------
-    ceiling
-        Proved upper bound of the goal on the node; ``-inf`` when the node is proved empty.
-    closed
-        Whether the ceiling is below the cutoff (or, where 0 closes, at most 0 in rational arithmetic).
-    failed
-        Whether the solver gave nothing at all: neither multipliers nor a point nor a proof of emptiness.
-    point
-        The solver's input (n,), or ``None``: a candidate, nothing more.
-    scores
-        How much each neuron's triangle contributes to the bound (dual times intercept), shape (neurons,).
-    active_first
-        Whether the solver's own pre-activation is nonnegative, shape (neurons,).
-    multipliers
-        What proves the ceiling.
-    """
-
-    ceiling: float
-    closed: bool
-    failed: bool
-    point: Vector | None
-    scores: Vector
-    active_first: BoolArray
-    multipliers: Multipliers | None
 
 
 class PhaseRelaxation:
@@ -206,7 +176,7 @@ class PhaseRelaxation:
         if result.row_duals is not None:
             scores[lp.free] = np.abs(result.row_duals[lp.triangles]) * lp.intercepts
         if result.primal is not None:
-            point = self._columns.matrix @ result.primal[: self._columns.count] + self._columns.origin
+            point = self._input(result.primal)
             y, s = result.primal[lp.active], result.primal[lp.inactive]
             active_first[lp.free] = y >= s
             scores[lp.free] += _TIE_BREAK * np.minimum(y, s)
@@ -287,6 +257,37 @@ class PhaseRelaxation:
         if not goal and not self._assuming:
             weights = np.zeros(len(weights))
         return Multipliers(pi, weights, np.maximum(-duals[lp.side_rows], 0.0))
+
+    def refuted(self, path: Path, deadline: Deadline) -> tuple[Path | None, Vector | None]:
+        """Try to prove that a node holds no point: the decisions that a proof needs, or else perhaps a solver's point (n,)."""
+        self.move(path)
+        result = self._solved(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
+        if result.primal is not None:
+            return None, self._input(result.primal)
+        ceiling, multipliers = self._proved(result)
+        if multipliers is None or ceiling > -math.inf:
+            return None, None
+        slack = -self._prover.of_nothing(multipliers)
+        growth = self._prover.room(multipliers, self.bounds.lower, self.bounds.upper)
+        order = sorted(path, key=lambda d: growth[abs(d) - 1])
+        spent = np.cumsum([growth[abs(d) - 1] for d in order])
+        needed = tuple(order[int(np.searchsorted(spent, 0.999 * slack)) :])
+        self.move(needed)
+        return needed if self._prover.of_nothing(multipliers) < 0.0 else path, None
+
+    def support(self, path: Path, weights: Vector, deadline: Deadline) -> tuple[float, Vector | None]:
+        """A proved upper bound of a sum of the rows with nonnegative weights (R,) on a node, and perhaps a solver's point."""
+        self.move(path)
+        self._price(dict(zip(self.lp.goals.tolist(), weights.tolist(), strict=True)))
+        result = self._solved(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
+        duals = np.zeros(self.lp.program.rows) if result.row_duals is None else result.row_duals
+        proposed = self._multipliers(duals, goal=True)
+        ceiling = self._prover.of_sum(replace(proposed, weights=weights))
+        return ceiling, None if result.primal is None else self._input(result.primal)
+
+    def _input(self, primal: Vector) -> Vector:
+        """The input (n,) of a program's point."""
+        return np.asarray(self._columns.matrix @ primal[: self._columns.count] + self._columns.origin)
 
     def ceiling(self, multipliers: Multipliers) -> float:
         """What any multipliers prove about the goal at the node."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import BoolArray, Vector
     from wdaverify.search.ceiling import Multipliers
-    from wdaverify.search.relaxation import NodeAnswer, Path, PhaseRelaxation
+    from wdaverify.search.node_answer import NodeAnswer
+    from wdaverify.search.relaxation import Path, PhaseRelaxation
 
     Leaf = Callable[[Path, Multipliers], None]
     """Told of every node that closes, and of what proves it."""
