@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.bracket import Evidence
+from wdaverify.gradients.by_search import constant_answer
 from wdaverify.gradients.cross_entropy_goal import CrossEntropyGoal
 from wdaverify.gradients.ground import Ground, counted_coordinates
-from wdaverify.gradients.oracle import constant_answer
 from wdaverify.gradients.question import GradientAnswer, GradientLimits, GradientQuestion
 from wdaverify.gradients.targets import Targets
 from wdaverify.gradients.tree import GradientTree
