@@ -115,7 +115,7 @@ def test_a_point_is_the_only_cell_of_a_fixed_box():
     assert kinds(network, Box([0.5, 0.5], [0.5, 0.5])) == {"00": EMPTY, "01": EMPTY, "10": FULL, "11": EMPTY}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(network=small_networks(), seed=st.integers(0, 2**32 - 1))
 def test_agrees_with_enumeration(network, seed):
     rng = np.random.default_rng(seed)

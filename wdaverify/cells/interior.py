@@ -18,12 +18,13 @@ import numpy as np
 from wdaverify._deadline import Deadline
 from wdaverify.cells.emptiness import proves_no_interior
 from wdaverify.cells.largest_ball import largest_ball
+from wdaverify.cells.pieces import Frame, Propagation
 from wdaverify.cells.view import View, Walls
+from wdaverify.domain import Box
 from wdaverify.ir.exact_piece import exact_forms_of_neurons, exact_pre_activations
 
 if TYPE_CHECKING:
-    from wdaverify._types import BoolArray, Vector
-    from wdaverify.domain import Box
+    from wdaverify._types import BoolArray, IntArray, Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
 
@@ -83,12 +84,31 @@ def interior_at(network: Network, box: Box, phases: BoolArray, point: Vector, *,
     if not (inside & np.isfinite(point)).all():
         return False
     counted = np.ones(len(phases), dtype=bool) if decided is None else decided
-    values, _ = exact_pre_activations(network, phases, point.tolist())
-    if (counted & np.where(phases, values < 0, values > 0)).any():
+    signs = _certain_signs(network, phases, point)
+    if (counted & np.where(phases, signs < 0, signs > 0)).any():
         return False
-    neurons = np.flatnonzero(counted & (values == 0))
+    if (counted & (signs == 0)).any():
+        values, _ = exact_pre_activations(network, phases, point.tolist())
+        signs = np.sign(values).astype(np.int64)
+    if (counted & np.where(phases, signs < 0, signs > 0)).any():
+        return False
+    neurons = np.flatnonzero(counted & (signs == 0))
     # with value 0 here, it is 0 on the cell if nothing moves it
     return not (exact_forms_of_neurons(network, phases, neurons).coefficients[:, ~fixed] != 0).any()
+
+
+def _certain_signs(network: Network, phases: BoolArray, point: Vector) -> IntArray:
+    """The signs (neurons,) at a point (n,) of all pre-activations on the cell of a pattern; 0 where float64 does not tell."""
+    compiled = network.compiled
+    propagation = Propagation(compiled, Frame.of(Box(point, point)))  # nothing moves: all functions are constants
+    slots, signs = propagation.start(), np.zeros(compiled.neurons, dtype=np.int64)
+    for layer, step in enumerate(compiled.relus):
+        current = slots[step.source]
+        assert current is not None
+        values, errors = current.rows[0, :, 0], current.errors[0]
+        signs[step.neurons] = np.where(np.abs(values) > errors, np.sign(values), 0.0)
+        slots = propagation.passed(slots, layer, phases[None])
+    return signs
 
 
 def interior_of(
@@ -138,8 +158,9 @@ def interior_of(
         return Interior(InteriorKind.EMPTY)
     values = walls.values
     for _ in range(_LOOKS):
-        ball = largest_ball(backend, walls.slopes, values / view.scale, view.low, view.high, deadline)
-        for point in view.candidates(ball, walls.slopes, values / view.scale):
+        slopes, offsets = view.seen(walls, values)
+        ball = largest_ball(backend, slopes, offsets, view.low, view.high, deadline)
+        for point in view.candidates(ball, slopes, offsets):
             if interior_at(network, box, phases, point, decided=decided):
                 return Interior(InteriorKind.FULL, point)
         weights = np.zeros(len(phases))

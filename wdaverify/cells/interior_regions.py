@@ -60,7 +60,7 @@ class InteriorRegions:
     def __getitem__(self, chosen: IntArray | BoolArray | slice) -> InteriorRegions:
         """Some of them, without the places that only others need."""
         neurons = self.neurons[chosen]
-        walls = int((neurons >= 0).sum(axis=1).max(initial=0))
+        walls = int((np.arange(1, neurons.shape[1] + 1) * (neurons >= 0).any(axis=0)).max(initial=0))
         pieces = Pieces(self.walls.rows[chosen, :walls], self.walls.errors[chosen, :walls])
         return InteriorRegions(pieces, neurons[:, :walls], self.centers[chosen], self.samples[chosen])
 

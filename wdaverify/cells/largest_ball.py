@@ -1,6 +1,6 @@
 """The largest ball inside a polyhedron: a linear program, whose multipliers say why there is none (Chebyshev centre).
 
-    maximise tau     rows_k . u + values_k >= tau,    low <= u <= high        (every row of length 1)
+    maximise tau     rows_k . u + values_k >= tau,    low <= u <= high        (all rows of one length)
 
 Boyd and Vandenberghe, *Convex Optimization*, section 4.3.1. The ends of u are not moved inward by tau: a polyhedron with an
 interior point near the boundary of its box has one inside as well. All of it is float64, a proposal.
@@ -50,7 +50,7 @@ def largest_ball(backend: Backend, rows: Matrix, values: Vector, low: Vector, hi
     Parameters
     ----------
     rows
-        Shape (R, f), each of length 1.
+        Shape (R, f), of one length; radii are in its unit.
     values
         At u = 0, shape (R,).
     low, high

@@ -32,7 +32,7 @@ class Regions(Protocol):
 
     @property
     def walls(self) -> Pieces:
-        """Functions that are nonnegative in each region, (B, K); those of fewer walls end with rows of zeros."""
+        """Functions that are nonnegative in each region, (B, K); rows of zeros where there is none."""
         ...
 
     @property

@@ -31,9 +31,13 @@ _MAGNIFIED = 1e3
 """A closer look reaches this many times as far as the last radius, or as the tolerance."""
 
 
+_REACH = 1e6
+"""A view reaches so many times further than its ball is large: slivers are long, and what narrows them may be far away."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """``x = origin + widths * scale * u`` with ``low <= u <= high`` in the free coordinates.
+    """``x = origin + widths * unit * u`` with ``low <= u <= high`` in the free coordinates; radii are measured in `scale`.
 
     Attributes
     ----------
@@ -45,12 +49,15 @@ class View:
         Half the widths of the box there, shape (f,).
     origin
         A point (n,) of the box.
+    unit, scale
+        Relative to the widths.
     """
 
     box: Box
     free: IntArray
     widths: Vector
     origin: Vector
+    unit: float
     scale: float
     low: Vector
     high: Vector
@@ -69,13 +76,17 @@ class View:
         free = np.flatnonzero(box.lower < box.upper)
         middle = box.clip(0.5 * box.lower + 0.5 * box.upper)
         widths = 0.5 * box.upper[free] - 0.5 * box.lower[free]
-        return View(box, free, widths, middle, 1.0, -np.ones(len(free)), np.ones(len(free)))
+        return View(box, free, widths, middle, 1.0, 1.0, -np.ones(len(free)), np.ones(len(free)))
 
     def point(self, u: Vector) -> Vector:
         """The point x (n,), in the box."""
         x = self.origin.copy()
-        x[self.free] += self.widths * self.scale * u
+        x[self.free] += self.widths * self.unit * u
         return self.box.clip(x)
+
+    def seen(self, walls: Walls, values: Vector) -> tuple[Matrix, Vector]:
+        """Slopes (R, f) and values (R,) of walls in this view, from values at its origin; both are large where it is close."""
+        return walls.slopes * (self.unit / self.scale), values / self.scale
 
     def candidates(self, ball: Ball, slopes: Matrix, values: Vector) -> Iterator[Vector]:
         """Points that may be inside: the ball's centre moved a little towards the origin of the view, and itself."""
@@ -97,10 +108,9 @@ class View:
         assert ball.center is not None
         origin = self.point(ball.center)
         scale = self.scale * _MAGNIFIED * max(abs(ball.radius), _TOLERANCE)
-        room = self.widths * scale
-        low = np.maximum((self.box.lower - origin)[self.free] / room, -1.0)
-        high = np.minimum((self.box.upper - origin)[self.free] / room, 1.0)
-        return View(self.box, self.free, self.widths, origin, scale, low, high)
+        unit = min(1.0, scale * _REACH)
+        low, high = ((end - origin)[self.free] / (self.widths * unit) for end in (self.box.lower, self.box.upper))
+        return View(self.box, self.free, self.widths, origin, unit, scale, np.maximum(low, -1.0), np.minimum(high, 1.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

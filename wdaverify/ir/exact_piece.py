@@ -85,7 +85,7 @@ def _pulled(op: Affine, k: int, rows: ObjectArray) -> ObjectArray:
     result = np.zeros((matrix.shape[1], len(rows)), dtype=object)
     for i in np.flatnonzero((rows != 0).any(axis=0)).tolist():
         stored = slice(matrix.indptr[i], matrix.indptr[i + 1])
-        result[matrix.indices[stored]] += np.multiply.outer(data[stored], rows[:, i])  # a row names each column once
+        result[matrix.indices[stored]] += data[stored, None] * rows[:, i]  # a row of a matrix names each column once
     return result.T
 
 
