@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from tests.strategies import small_networks
 from wdaverify._errors import DomainError
 from wdaverify.cells.interior import InteriorKind, interior_at, interior_of
 from wdaverify.domain import Box
+from wdaverify.ir.homogenise import homogenised
+from wdaverify.ir.load import load
 from wdaverify.program.backend import get_backend
 from wdaverify.program.result import SolveResult, Status
 
@@ -55,6 +58,14 @@ def one_layer(weights, biases):
 def test_opposite_neurons_share_no_interior(scale):
     network = mlp([[[1.0], [-1.0]], [[scale, -scale]]], [[0.0, 0.0], [0.0]])
     assert kinds(network, Box(-1, 1)) == {"00": EMPTY, "01": FULL, "10": FULL, "11": EMPTY}
+
+
+def test_a_cone_whose_rows_differ_by_orders_of_magnitude():
+    """A pattern of the homogenised iris network: the proof needs a weight of 1e-8 beside 1, and a gradient of 1e-8 that stays."""
+    network = homogenised(load(Path(__file__).parent / "data" / "golden" / "g14_iris.onnx"))
+    box = Box(np.array([-1.0, -1.0, -1.0, -1.0, 0.0]), np.ones(5))
+    phases = np.array([c == "1" for c in "11111101111110011011111011111111"])
+    assert interior_of(HIGHS, network, box, phases).kind is EMPTY
 
 
 def test_three_lines_through_a_point_enclose_no_triangle():

@@ -71,7 +71,7 @@ def anchors(engine, *names):
 
 
 CHECKED = [
-    *anchors("search", "degen_abs_identity_1-2-1", "iris_4-8-8-3", "rand_2-16-16-2_s0", "digits_64-32-16-10.radius-0.02"),
+    *anchors("search", "degen_abs_identity_1-2-1", "iris_4-8-8-3", "digits_64-32-16-10.radius-0.02"),
     *anchors("milp", "degen_abs_identity_1-2-1", "iris_4-8-8-3"),
 ]
 
@@ -104,7 +104,7 @@ def test_anchors(engine, case, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("engine", "case"), list(anchors("search", "digits_64-32-16-10.radius-0.15")))
+@pytest.mark.parametrize(("engine", "case"), list(anchors("search", "rand_2-16-16-2_s0", "digits_64-32-16-10.radius-0.15")))
 def test_large_anchors(engine, case, monkeypatch):
     test_anchors(engine, case, monkeypatch)
 

@@ -33,7 +33,7 @@ _GRID = 2.0**24
 """Weights relative to the largest are rounded to multiples of its inverse."""
 
 _SUPPORT = 1e-7
-"""Weights below this part of the largest count as a solver's noise where exact ones are computed."""
+"""Terms of the sum below this part of the largest count as a solver's noise where exact weights are computed."""
 
 _LARGEST = 48
 """Most weights that are computed exactly: the numbers grow with every one."""
@@ -58,8 +58,7 @@ def proves_no_interior(network: Network, box: Box, phases: BoolArray, weights: V
         (numerators,), _ = dyadic([tried])
         if _excludes(network, box, phases, neurons, numerators):
             return True
-    neurons = np.flatnonzero(weights > _SUPPORT * largest)
-    exact = _cancelling(network, box, phases, neurons, weights[neurons] / largest)
+    neurons, exact = _cancelling(network, box, phases, neurons, weights[neurons])
     return exact is not None and _excludes(network, box, phases, neurons, exact)
 
 
@@ -99,18 +98,37 @@ def _maximum(coefficients: ObjectArray, constant: int, denominator: int, box: Bo
     return total / denominator
 
 
-def _cancelling(network: Network, box: Box, phases: BoolArray, neurons: IntArray, weights: Vector) -> ObjectArray | None:
-    """Exact weights near the given ones whose sum has no gradient where theirs has none, as integers; or ``None``."""
-    if not 0 < len(neurons) <= _LARGEST:
-        return None
-    forms = exact_forms_of_neurons(network, phases, neurons)
-    signed = np.where(phases[neurons, None], forms.coefficients, -forms.coefficients)
-    floats = (signed / forms.denominator).astype(np.float64)
+def _cancelling(
+    network: Network, box: Box, phases: BoolArray, neurons: IntArray, weights: Vector
+) -> tuple[IntArray, ObjectArray | None]:
+    """Exact weights near the given ones whose sum has no gradient where theirs has none: the neurons, and integers or ``None``.
+
+    Gradients differ by orders of magnitude, and their weights with them: all is done for gradients of about the same length,
+    scaled by powers of two. What cancels is guessed; the coordinates that cancel least are given up while nothing but 0 cancels
+    (at the apex of the cone of a homogenised network biases are small beside weights, and seem to).
+    """
     free = np.flatnonzero(box.lower < box.upper)
-    sums, sizes = np.abs(weights @ floats)[free], (weights @ np.abs(floats))[free]
-    columns = free[sums <= _SUPPORT * np.maximum(sizes, np.finfo(float).tiny)]
-    found = null_vector(signed[:, columns], weights)
-    return found if found is not None and (found >= 0).all() else None
+    forms = exact_forms_of_neurons(network, phases, neurons)
+    signed = np.where(phases[neurons, None], forms.coefficients, -forms.coefficients)[:, free]
+    bits = np.array([max((abs(int(v)) for v in row), default=0).bit_length() for row in signed])
+    terms = np.ldexp(weights, bits - int(bits.max(initial=0)))
+    kept = np.flatnonzero((bits > 0) & (terms > _SUPPORT * float(terms.max(initial=0.0))))
+    if not 0 < len(kept) <= _LARGEST:
+        return neurons, None
+    shifts = [int(bits.max()) - int(bits[k]) for k in kept]
+    scaled: ObjectArray = np.array(
+        [[int(v) << shift for v in signed[k]] for k, shift in zip(kept, shifts, strict=True)], dtype=object
+    )
+    terms = terms[kept] / float(terms.max())
+    floats = (scaled / (1 << int(bits.max()))).astype(np.float64)
+    shares = np.abs(terms @ floats) / np.maximum(terms @ np.abs(floats), np.finfo(float).tiny)
+    order = np.argsort(shares, kind="stable")
+    columns = order[shares[order] <= _SUPPORT]
+    while (found := null_vector(scaled[:, columns], terms)) is None:
+        columns = columns[:-1]
+    if (found < 0).any():
+        return neurons, None
+    return neurons[kept], np.array([int(v) << shift for v, shift in zip(found, shifts, strict=True)], dtype=object)
 
 
 def null_vector(matrix: ObjectArray, near: Vector) -> ObjectArray | None:

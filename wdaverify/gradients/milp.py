@@ -121,33 +121,21 @@ def largest_gradients_by_milp(
 
 
 class _Piece:
-    """One norm of one form: what is known of its maximum, and its program while that can say more."""
+    """One norm of one form: what is known of its maximum, and whether its program is still to be solved."""
 
     def __init__(self, problem: Problem, form: int, dual: Norm) -> None:
-        self._problem, self.form, self.dual = problem, form, dual
+        self.form, self.dual = form, dual
         self.intervals = problem.norm_bound(form, dual)
         self.word = math.inf  # the last dual bound of a solver
         self.attained = 0.0
         self.undecided = 0.0  # the largest norm of a pattern that may be a cell, whatever the solver said of it
+        self.slack = 0.0  # what its dual bounds give away
         self.done = self.intervals == 0.0 or not math.isfinite(self.intervals)
-        self._program: GradientProgram | None = None
 
     @property
     def upper(self) -> float:
         """The upper end."""
         return min(self.intervals, max(self.word, self.undecided))
-
-    @property
-    def program(self) -> GradientProgram:
-        """Built when first used."""
-        if self._program is None:
-            self._program = GradientProgram(self._problem, self.form, self.dual)
-        return self._program
-
-    @property
-    def slack(self) -> float:
-        """What its dual bounds give away."""
-        return 0.0 if self._program is None else self._program.slack
 
 
 class _Best(NamedTuple):
@@ -222,10 +210,11 @@ class _Search:
 
     def _close(self, piece: _Piece, deadline: Deadline) -> None:
         """Solve a piece's program until its optimum is a cell, or time is up."""
-        piece.done = True
+        program = GradientProgram(self._problem, piece.form, piece.dual)
+        piece.done, piece.slack = True, program.slack
         while True:
-            piece.program.exclude(list(self._excluded.values()))
-            solution = piece.program.solve(self._backend, deadline)
+            program.exclude(list(self._excluded.values()))
+            solution = program.solve(self._backend, deadline)
             self._nodes += solution.nodes
             self._late |= solution.status is Status.LIMIT
             phases = solution.phases

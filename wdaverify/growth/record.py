@@ -51,6 +51,16 @@ class LipschitzConstant:
     network: Network = field(repr=False)
 
     @property
+    def lower(self) -> float:
+        """The lower end of the bracket."""
+        return self.value.lower
+
+    @property
+    def upper(self) -> float:
+        """The upper end of the bracket."""
+        return self.value.upper
+
+    @property
     def cell(self) -> ActivationCell | None:
         """The activation cell about `point`, with the affine function that the network is on it."""
         return None if self.point is None else activation_cell(self.network.compiled, exact_phases(self.network, self.point))
