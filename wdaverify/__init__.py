@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wdaverify._errors import WdaverifyError as WdaverifyError
     from wdaverify._types import Norm as Norm
     from wdaverify.bracket import Bracket as Bracket
+    from wdaverify.cells.enumerate import cells as cells
     from wdaverify.dataset import Dataset as Dataset
     from wdaverify.domain import Box as Box
     from wdaverify.growth.constants import lipschitz as lipschitz
@@ -68,6 +69,7 @@ _HOMES = {
     "UnsupportedOpError": "_errors",
     "WassersteinBall": "transport",
     "WdaverifyError": "_errors",
+    "cells": "cells.enumerate",
     "certify": "risk.certify",
     "distance": "risk.distance",
     "from_torch": "ir.from_torch",

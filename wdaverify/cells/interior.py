@@ -50,7 +50,7 @@ class Interior:
     point: Vector | None = None
 
 
-def interior_at(network: Network, box: Box, phases: BoolArray, point: Vector) -> bool:
+def interior_at(network: Network, box: Box, phases: BoolArray, point: Vector, *, decided: BoolArray | None = None) -> bool:
     """Whether a point lies in the interior of the cell of a pattern; this proves that the cell is full-dimensional.
 
     In exact arithmetic: the point is strictly inside the box in every coordinate that is not fixed (and on the fixed ones),
@@ -62,6 +62,8 @@ def interior_at(network: Network, box: Box, phases: BoolArray, point: Vector) ->
         With vector ends (n,); infinite ends are allowed.
     phases
         Shape (neurons,); true where active.
+    decided
+        Which neurons (neurons,) count, for a part of a pattern: with a neuron all those that it reads. ``None``: all.
 
     Examples
     --------
@@ -80,16 +82,24 @@ def interior_at(network: Network, box: Box, phases: BoolArray, point: Vector) ->
     inside = np.where(fixed, point == box.lower, (box.lower < point) & (point < box.upper))
     if not (inside & np.isfinite(point)).all():
         return False
+    counted = np.ones(len(phases), dtype=bool) if decided is None else decided
     values, _ = exact_pre_activations(network, phases, point.tolist())
-    zero = values == 0
-    if ((values < 0) & phases).any() or ((values > 0) & ~phases).any():
+    if (counted & np.where(phases, values < 0, values > 0)).any():
         return False
-    neurons = np.flatnonzero(zero)
+    neurons = np.flatnonzero(counted & (values == 0))
     # with value 0 here, it is 0 on the cell if nothing moves it
     return not (exact_forms_of_neurons(network, phases, neurons).coefficients[:, ~fixed] != 0).any()
 
 
-def interior_of(backend: Backend, network: Network, box: Box, phases: BoolArray, deadline: Deadline | None = None) -> Interior:
+def interior_of(
+    backend: Backend,
+    network: Network,
+    box: Box,
+    phases: BoolArray,
+    deadline: Deadline | None = None,
+    *,
+    decided: BoolArray | None = None,
+) -> Interior:
     """Find an interior point of the cell of a pattern, or prove that it has none.
 
     Parameters
@@ -102,6 +112,8 @@ def interior_of(backend: Backend, network: Network, box: Box, phases: BoolArray,
         Shape (neurons,); true where active.
     deadline
         For the linear programs; past it the answer may be *thin*.
+    decided
+        Which neurons (neurons,) count, for a part of a pattern: with a neuron all those that it reads. ``None``: all.
 
     Examples
     --------
@@ -120,14 +132,15 @@ def interior_of(backend: Backend, network: Network, box: Box, phases: BoolArray,
     """
     deadline, phases = deadline or Deadline(), np.asarray(phases, dtype=np.bool_)
     view = View.of_box(box)
-    walls = Walls.of(network, phases, view)
+    decided = np.ones(len(phases), dtype=bool) if decided is None else decided
+    walls = Walls.of(network, phases, view, decided)
     if walls is None:
         return Interior(InteriorKind.EMPTY)
     values = walls.values
     for _ in range(_LOOKS):
         ball = largest_ball(backend, walls.slopes, values / view.scale, view.low, view.high, deadline)
         for point in view.candidates(ball, walls.slopes, values / view.scale):
-            if interior_at(network, box, phases, point):
+            if interior_at(network, box, phases, point, decided=decided):
                 return Interior(InteriorKind.FULL, point)
         weights = np.zeros(len(phases))
         weights[walls.neurons] = ball.weights / walls.sizes

@@ -125,14 +125,14 @@ class Walls:
     values: Vector
 
     @staticmethod
-    def of(network: Network, phases: BoolArray, view: View) -> Walls | None:
-        """The walls of a pattern; ``None`` proves that a pre-activation is constant with the wrong sign."""
+    def of(network: Network, phases: BoolArray, view: View, decided: BoolArray) -> Walls | None:
+        """The walls of the decided neurons; ``None`` proves that a pre-activation is constant with the wrong sign."""
         cell = activation_cell(network.compiled, phases)
         scaled = cell.rows[:, view.free] * view.widths
         values = cell.rows @ view.origin + cell.offsets
         sums = _sums(network.compiled, phases, view)
-        doubtful = np.flatnonzero(np.abs(scaled).sum(axis=1) <= _DOUBTFUL * sums)
-        moving = np.ones(len(phases), dtype=bool)
+        doubtful = np.flatnonzero(decided & (np.abs(scaled).sum(axis=1) <= _DOUBTFUL * sums))
+        moving = decided.copy()
         if len(doubtful):
             forms = exact_forms_of_neurons(network, phases, doubtful)
             signs = np.where(phases[doubtful], 1, -1).astype(object)

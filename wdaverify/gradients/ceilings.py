@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wdaverify._types import BoolArray, IntArray, Matrix, Norm, Vector
+    from wdaverify.gradients.ground import Ground
     from wdaverify.gradients.mixing import MixingBound
-    from wdaverify.gradients.node import Ground, Node
+    from wdaverify.gradients.node import Node
     from wdaverify.gradients.zonotope import Zonotopes
 
 _LAST_LAYER = 2.0
@@ -60,14 +61,15 @@ class Ceilings:
         return np.asarray(np.nextafter(largest_norms(lost[:, None, :], self._norm).ceilings, np.inf))
 
     def bound(self, nodes: Sequence[Node], cutoffs: Vector) -> list[Node]:
-        """The nodes with lower ceilings, where they were above `cutoffs` (P,), and with the neuron to decide next."""
+        """The nodes with lower ceilings, where they were above `cutoffs` (P,) or (M, P), and with the neuron to decide next."""
         phases, ceilings = stacked(nodes, "phases"), stacked(nodes, "ceilings")
+        cutoffs = np.broadcast_to(cutoffs, ceilings.shape)
         owner, pair = np.nonzero(ceilings > cutoffs)
         if not len(owner):
             return list(nodes)
         zonotopes, bound = self._bound(phases[owner], pair, None)
         ceilings[owner, pair] = np.minimum(ceilings[owner, pair], _up(bound.ceilings + self._lost[pair]))
-        again = np.flatnonzero(ceilings[owner, pair] > cutoffs[pair])
+        again = np.flatnonzero(ceilings[owner, pair] > cutoffs[owner, pair])
         if len(again) and bound.lean is not None:
             slopes = leaning_slopes(zonotopes, bound.lean, again)
             _, second = self._bound(phases[owner[again]], pair[again], slopes)

@@ -1,8 +1,8 @@
-"""Nodes of the tree over activation patterns, and what all trees on one box share."""
+"""Nodes of the tree over activation patterns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,42 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wdaverify._types import IntArray, Matrix, Vector
-    from wdaverify.domain import Box
-    from wdaverify.gradients.emptiness import EmptinessTest
-    from wdaverify.gradients.incumbents import Incumbents
-    from wdaverify.gradients.no_goods import NoGoods
-    from wdaverify.ir.network import Network
-    from wdaverify.program.backend import Backend
+    from wdaverify.gradients.ground import Ground
     from wdaverify.search.neuron_bounds import NeuronBounds
     from wdaverify.search.relaxation import Path
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ground:
-    """A network on a box.
-
-    Attributes
-    ----------
-    coordinates
-        The input coordinates that count for norms, shape (n',).
-    bounds
-        Proved on the box.
-    emptiness
-        ``None`` where bounds are not finite, so that no program can be built.
-    points, patterns
-        Known points (M, n) of the box and the phases (M, neurons) there, 1 and -1.
-    """
-
-    backend: Backend
-    network: Network
-    box: Box
-    coordinates: IntArray
-    bounds: NeuronBounds
-    no_goods: NoGoods
-    emptiness: EmptinessTest | None
-    incumbents: Incumbents
-    points: Matrix
-    patterns: Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +36,8 @@ class Node:
         Numbers of the known points that lie in the node.
     doubt
         Decisions since the node, or one above it, was last seen to be possible.
+    scale
+        A proved bound of what the norms are multiplied with; 1 for plain gradients.
     """
 
     path: Path
@@ -79,6 +48,12 @@ class Node:
     split: int
     known: IntArray
     doubt: int
+    scale: float = 1.0
+
+    @property
+    def worth(self) -> Vector:
+        """Proved upper bounds (P,) of what the goal may still find in the node."""
+        return self.ceilings if self.scale == 1.0 else np.nextafter(self.ceilings * self.scale, np.inf)
 
     def child(self, sign: int, patterns: Matrix) -> Node:
         """The part where the neuron `split` is active (1) or inactive (-1); `patterns` are those of all known points."""
@@ -86,7 +61,7 @@ class Node:
         phases[self.split] = sign
         known = self.known[patterns[self.known, self.split] == sign]
         path = (*self.path, sign * (self.split + 1))
-        return Node(path, phases, self.low, self.high, self.ceilings, -1, known, self.doubt + 1)
+        return replace(self, path=path, phases=phases, split=-1, known=known, doubt=self.doubt + 1)
 
 
 def root_node(ground: Ground, ceilings: Vector) -> Node:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wdaverify._types import Matrix
-    from wdaverify.gradients.node import Ground, Node
+    from wdaverify.gradients.ground import Ground
+    from wdaverify.gradients.node import Node
 
 
 def refreshed(ground: Ground, nodes: Sequence[Node]) -> list[Node]:

@@ -1,4 +1,4 @@
-"""Branch and bound over activation patterns, best first in batches, for the pairs of one question.
+"""Branch and bound over activation patterns, best first in batches, for one goal.
 
 A node is closed when its ceilings are not above what the question needs, when it is proved empty, or when all phases are decided
 and its cell is proved to be full-dimensional (then its gradient is an incumbent) or not to be. A cell of which neither is
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.cells.interior import InteriorKind, interior_of
-from wdaverify.gradients.ceilings import Ceilings
 from wdaverify.gradients.node import root_node
 from wdaverify.gradients.refresh import refreshed
 from wdaverify.gradients.walk import patterns_at
@@ -23,8 +22,10 @@ from wdaverify.search.result import End
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wdaverify._types import IntArray, Vector
-    from wdaverify.gradients.node import Ground, Node
+    from wdaverify._types import Vector
+    from wdaverify.gradients.goal import Goal
+    from wdaverify.gradients.ground import Ground
+    from wdaverify.gradients.node import Node
     from wdaverify.gradients.question import GradientLimits
 
 _BATCH = 32
@@ -42,16 +43,12 @@ _INSIDE = 1e-6
 
 
 class GradientTree:
-    """The search for one question; it can be continued after every slice.
+    """The search for one goal; it can be continued after every slice.
 
     Parameters
     ----------
-    pairs
-        The numbers (P,) of the question's pairs among the targets, all of one norm.
-    question
-        Its number.
     uppers
-        Proved upper bounds (P,) of the pairs, from elsewhere.
+        Proved upper bounds (P,) of the goal's norms, from elsewhere.
 
     Attributes
     ----------
@@ -61,14 +58,11 @@ class GradientTree:
         ``None`` as long as nodes are open.
     """
 
-    def __init__(self, ground: Ground, pairs: IntArray, question: int, uppers: Vector, limits: GradientLimits) -> None:
-        self._ground, self._pairs, self._limits = ground, pairs, limits
-        self._incumbents, self._question = ground.incumbents, question
-        targets = ground.incumbents.targets
-        self._ceilings = Ceilings(ground, targets.forms[targets.form[pairs]], targets.norms[int(pairs[0])])
+    def __init__(self, ground: Ground, goal: Goal, uppers: Vector, limits: GradientLimits) -> None:
+        self._ground, self._goal, self._limits = ground, goal, limits
         self._heap: list[tuple[float, int, Node]] = []
         self._flight: list[Node] = [root_node(ground, uppers)]
-        self._closed = np.zeros(len(pairs))
+        self._closed = np.zeros(len(uppers))
         self._serial, self._rate, self._stuck = 0, 0.5, False
         self.nodes = 0
         self.end: End | None = None
@@ -95,14 +89,14 @@ class GradientTree:
 
     @property
     def uppers(self) -> Vector:
-        """Proved upper bounds (P,) of the pairs; an interrupt at any moment leaves them valid."""
+        """Proved upper bounds (P,) of the goal; an interrupt at any moment leaves them valid."""
         waiting = [node for _, _, node in self._heap] + self._flight
-        largest = np.max([self._closed, *(node.ceilings for node in waiting)], axis=0)
+        largest = np.max([self._closed, *(node.worth for node in waiting)], axis=0)
         return np.asarray(largest)
 
     def _cutoffs(self) -> Vector:
-        """Ceilings (P,) up to which nothing is gained by following a node."""
-        return np.asarray(self._incumbents.lower[self._question] * (1.0 + self._limits.gap) + self._ceilings.floor)
+        """What a node may be worth (P,) without being followed."""
+        return np.asarray(self._goal.lower * (1.0 + self._limits.gap) + self._goal.floor)
 
     def _popped(self) -> list[Node]:
         """The most promising nodes; those that are beaten by now are closed on the way."""
@@ -110,10 +104,10 @@ class GradientTree:
         cutoffs = self._cutoffs()
         while self._heap and len(batch) < _BATCH:
             node = self._heap[0][2]
-            if (node.ceilings > cutoffs).any():
+            if (node.worth > cutoffs).any():
                 batch.append(node)
             else:
-                self._closed = np.maximum(self._closed, node.ceilings)
+                self._closed = np.maximum(self._closed, node.worth)
             self._flight = batch  # first: an interrupt in between leaves the node twice, not nowhere
             heapq.heappop(self._heap)
         return batch
@@ -127,7 +121,7 @@ class GradientTree:
     def _push(self, node: Node) -> None:
         cutoffs = self._cutoffs()
         with np.errstate(divide="ignore", invalid="ignore"):
-            excess = float(np.max(np.where(node.ceilings > cutoffs, node.ceilings / cutoffs, 0.0)))
+            excess = float(np.max(np.where(node.worth > cutoffs, node.worth / cutoffs, 0.0)))
         self._serial += 1
         heapq.heappush(self._heap, (-excess, -self._serial, node))
 
@@ -137,9 +131,9 @@ class GradientTree:
         alive = refreshed(self._ground, nodes)
         if not alive:
             return
-        for node in self._ceilings.bound(alive, self._cutoffs()):
-            if not (node.ceilings > self._cutoffs()).any():
-                self._closed = np.maximum(self._closed, node.ceilings)
+        for node in self._goal.bound(alive, self._cutoffs()):
+            if not (node.worth > self._cutoffs()).any():
+                self._closed = np.maximum(self._closed, node.worth)
             elif (tested := self._tested(node)) is not None:
                 self._push(tested)
 
@@ -162,7 +156,7 @@ class GradientTree:
         box = self._ground.box
         margin = _INSIDE * (box.upper - box.lower)
         inside = np.clip(point, box.lower + margin, box.upper - margin)[None]
-        self._incumbents.offer(inside, patterns_at(self._ground.network.compiled, inside))
+        self._goal.offer(inside, patterns_at(self._ground.network.compiled, inside))
 
     def _decide(self, node: Node) -> None:
         """Close a node without open neurons."""
@@ -170,8 +164,8 @@ class GradientTree:
         interior = interior_of(ground.backend, ground.network, ground.box, active, self._limits.deadline)
         if interior.kind is InteriorKind.EMPTY:
             return
+        worth = node.worth
         if interior.point is not None:
-            self._incumbents.confirm(interior.point, active)
-        else:
-            self._stuck = True
-        self._closed = np.maximum(self._closed, node.ceilings)
+            worth = np.minimum(worth, self._goal.settle(node, interior.point))
+        self._stuck |= bool((worth > self._cutoffs()).any())
+        self._closed = np.maximum(self._closed, worth)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wdaverify._deadline import Deadline
 from wdaverify.bracket import Evidence
+from wdaverify.domain import Box
+from wdaverify.gradients.cross_entropy import largest_cross_entropy_gradients
 from wdaverify.gradients.milp import largest_gradients_by_milp
 from wdaverify.gradients.oracle import largest_gradients
 from wdaverify.gradients.question import GradientAnswer, GradientLimits, GradientQuestion
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wdaverify._types import BoolArray, Matrix, Norm
-    from wdaverify.domain import Box
     from wdaverify.functionals import Functional
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
@@ -89,10 +91,42 @@ def of_loss_network(build: Callable[[Network, int], Network]) -> Method:
     return method
 
 
+def of_cross_entropy(
+    run: Run, network: Network, domain: Box, functionals: Sequence[Functional], norms: Sequence[Norm]
+) -> list[GradientAnswer]:
+    """The cross-entropy, whose gradient mixes those of all margins.
+
+    On the whole space the upper end is the constant of the label (Theorem 4 (d)), and a large box gives the lower one.
+    """
+    ground, limits = Ground.of(network, domain if domain.bounded else Box(-_WIDE, _WIDE)), run.limits
+    if not domain.bounded and not limits.deadline.unlimited:
+        limits = replace(limits, deadline=Deadline.after(0.5 * limits.deadline.remaining))
+    answers: list[GradientAnswer] = []
+    for functional in functionals:
+        assert functional.minus is not None
+        found = largest_cross_entropy_gradients(
+            run.backend, ground.searched, ground.box, functional.minus, norms,
+            coordinates=ground.coordinates, limits=limits, seed=run.seed,
+        )  # fmt: skip
+        if not domain.bounded:
+            tops = _largest(run, Ground.of(network, domain), [functional.rows(network.outputs)], norms)
+            found = tuple(
+                replace(answer, upper=top.upper, end=top.end, evidence=top.evidence)
+                for answer, top in zip(found, tops, strict=True)
+            )
+        answers += found
+    return answers
+
+
+_WIDE = 2.0**10
+"""Half the width of the box in which a large gradient of the cross-entropy on R^n is looked for."""
+
+
 METHODS: dict[str | None, Method] = {
     None: of_logits,
     "margin": of_loss_network(margin_network),
     "hinge": of_loss_network(hinge_network),
+    "cross-entropy": of_cross_entropy,
 }
 """The loss of a functional (``None``: a maximum of linear forms) to the method for its constant."""
 

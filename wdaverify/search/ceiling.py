@@ -80,7 +80,7 @@ class CeilingProver:
     def of_goal(self, multipliers: Multipliers, goal: int | None) -> float:
         """A proved upper bound of a row (the weights must be its unit vector), or with ``None`` of the least of all rows."""
         if goal is not None:
-            return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs)
+            return self.of_sum(multipliers)
         total = float(multipliers.weights.sum())
         if not (total > 0.0 and math.isfinite(total)):
             return math.inf
@@ -89,6 +89,10 @@ class CeilingProver:
         value = self._value(self._seeds(scaled), scaled, inputs=self._inputs)
         rounding = 4.0 * gamma(len(scaled.weights) + 4) * self.scale
         return math.nextafter(value + rounding, math.inf) if np.isfinite(scaled.pi).all() else math.inf
+
+    def of_sum(self, multipliers: Multipliers) -> float:
+        """A proved upper bound of the weighted sum of the question's rows."""
+        return self._value(self._seeds(multipliers), multipliers, inputs=self._inputs)
 
     def of_nothing(self, multipliers: Multipliers) -> float:
         """A proved upper bound of 0 over the points of interest: below 0 it proves that there are none."""

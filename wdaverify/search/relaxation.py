@@ -176,7 +176,7 @@ class PhaseRelaxation:
         if result.row_duals is not None:
             scores[lp.free] = np.abs(result.row_duals[lp.triangles]) * lp.intercepts
         if result.primal is not None:
-            point = self._columns.matrix @ result.primal[: self._columns.count] + self._columns.origin
+            point = self._input(result.primal)
             y, s = result.primal[lp.active], result.primal[lp.inactive]
             active_first[lp.free] = y >= s
             scores[lp.free] += _TIE_BREAK * np.minimum(y, s)
@@ -263,7 +263,7 @@ class PhaseRelaxation:
         self.move(path)
         result = self._solved(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
         if result.primal is not None:
-            return None, self._columns.matrix @ result.primal[: self._columns.count] + self._columns.origin
+            return None, self._input(result.primal)
         ceiling, multipliers = self._proved(result)
         if multipliers is None or ceiling > -math.inf:
             return None, None
@@ -274,6 +274,20 @@ class PhaseRelaxation:
         needed = tuple(order[int(np.searchsorted(spent, 0.999 * slack)) :])
         self.move(needed)
         return needed if self._prover.of_nothing(multipliers) < 0.0 else path, None
+
+    def support(self, path: Path, weights: Vector, deadline: Deadline) -> tuple[float, Vector | None]:
+        """A proved upper bound of a sum of the rows with nonnegative weights (R,) on a node, and perhaps a solver's point."""
+        self.move(path)
+        self._price(dict(zip(self.lp.goals.tolist(), weights.tolist(), strict=True)))
+        result = self._solved(SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE))
+        duals = np.zeros(self.lp.program.rows) if result.row_duals is None else result.row_duals
+        proposed = self._multipliers(duals, goal=True)
+        ceiling = self._prover.of_sum(replace(proposed, weights=weights))
+        return ceiling, None if result.primal is None else self._input(result.primal)
+
+    def _input(self, primal: Vector) -> Vector:
+        """The input (n,) of a program's point."""
+        return np.asarray(self._columns.matrix @ primal[: self._columns.count] + self._columns.origin)
 
     def ceiling(self, multipliers: Multipliers) -> float:
         """What any multipliers prove about the goal at the node."""
