@@ -39,6 +39,7 @@ from wdaverify.risk.margin_constants import (
     MarginConstants,
     Margins,
 )
+from wdaverify.risk.sample_rates import GrowthRate
 from wdaverify.transport import WassersteinBall
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "cases" / "golden"
@@ -194,3 +195,14 @@ def test_the_command_prints_every_certificate(capsys):
     assert lines[2].split() == ["this", "one", "-", "0.5", "-", "1", "-"]
     assert [line for name in ALL for line in lines[3:9] if line.startswith(name)] == lines[3:9]
     assert lines[9:] == ["sample-wise constants: need a bounded domain"]
+
+
+def test_a_stopped_sample_wise_search_is_no_worse_than_the_constant_of_the_label(monkeypatch):
+    _, network, data = iris()
+    margins = Margins(network=network, data=data.first(3), domain=Box(0, 1), norm=Norm.LINF)
+    known = MarginConstants.of_labels(EXACT, margins.data, {0: 97.0, 2: 97.0})
+    open_ended = GrowthRate(1.0, Fraction(10**6))
+    monkeypatch.setattr(comparison.RateSearch, "rate", lambda *_, **__: open_ended)
+    found = comparison._sample_wise(margins, known, unknown(margins.data), Deadline())
+    assert found.rates == known.rates
+    assert found.excesses == known.excesses

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
+from wdaverify.ir.exact import exact_forward
+from wdaverify.losses import exact_margin
 from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.risk.certificate import RiskBound
 from wdaverify.risk.lipschitz_bounds import distance_floor, mean_hinge, risk_growth
@@ -135,7 +136,10 @@ def _share(deadline: Deadline, part: float) -> Deadline:
 def _sample_wise(
     margins: Margins, known: MarginConstants, distances: Sequence[AdversarialDistance], deadline: Deadline
 ) -> MarginConstants:
-    """Sample-wise constants; samples that the time does not suffice for keep the constant of their label."""
+    """Sample-wise constants; samples that the time does not suffice for keep the constant of their label.
+
+    Of both the one with the larger lower bound of the distance counts.
+    """
     network, data = margins.network, margins.data
     searches = data.count * (network.outputs - 1)
     backend = get_backend(margins.solver)
@@ -151,7 +155,9 @@ def _sample_wise(
     for i in range(data.count):
         share = Deadline.after(None if deadline.unlimited else deadline.remaining / (data.count - i))
         found = search.rate(data.x[i], int(data.y[i]), known=distances[i].point, deadline=share)
-        rates.append(found if math.isfinite(found.rate) else GrowthRate(known.rates[i], known.excesses[i]))
+        own = GrowthRate(known.rates[i], known.excesses[i])  # better where a search was stopped far from its end
+        margin = exact_margin(exact_forward(network, data.x[i].tolist()), int(data.y[i]))[0]
+        rates.append(max(found, own, key=lambda rate: (distance_floor(margin + rate.excess, rate.rate), -rate.rate)))
     return MarginConstants(
         name=SAMPLE_WISE,
         constants={f"sample:{i}": rate.rate for i, rate in enumerate(rates)},
