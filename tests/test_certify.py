@@ -50,9 +50,10 @@ def test_curve_on_the_line():
     assert certificate.curve[0].risk.evidence is Evidence.CHECKED
     assert "worst-case zero-one risk at radius 0.125 (order 1, linf): 0.75 (exact)" in str(certificate)
     # The margin is 1-Lipschitz here, and the product of norms sees it: floors equal distances.
-    (bound,) = certificate.bounds
-    assert bound.worst_case_risk == pytest.approx((0.25, 0.5, 0.75, 1.0), abs=1e-12)
-    assert all(b >= p.risk.upper for b, p in zip(bound.worst_case_risk, certificate.curve, strict=True))
+    assert [bound.name for bound in certificate.bounds] == ["product of operator norms", "CROWN interval Jacobian"]
+    for bound in certificate.bounds:
+        assert bound.worst_case_risk == pytest.approx((0.25, 0.5, 0.75, 1.0), abs=1e-12)
+        assert all(b >= p.risk.upper for b, p in zip(bound.worst_case_risk, certificate.curve, strict=True))
 
 
 @settings(deadline=None, max_examples=40)

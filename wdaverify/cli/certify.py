@@ -109,4 +109,9 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat) -> int:
         certificate.save(files.output)
     for row in text.certificate_lines(certificate):
         text.line(row)
+    text.line("upper bounds of the same risk by Lipschitz constants, for comparison:")
+    text.table(*text.comparison_table(certificate))
+    for bound in certificate.bounds:
+        if bound.note:
+            text.line(f"{bound.name}: {bound.note}")
     return 130 if certificate.interrupted else 0

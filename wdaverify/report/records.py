@@ -87,12 +87,16 @@ class ThreatRecord(Record, frozen=True, kw_only=True):
     order: Real
 
 
-class BoundRecord(Record, frozen=True, kw_only=True):
-    """Upper bounds by another certificate, for comparison: one per radius, from constants per functional."""
+class BoundRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Upper bounds by another certificate, for comparison: one per radius, from constants per functional or sample.
+
+    `note` says why there are no constants, or what they left open.
+    """
 
     name: str
     constants: dict[str, Real]
     worst_case_risk: list[Real]
+    note: str = ""
 
 
 class ConstantRecord(Record, frozen=True, kw_only=True):

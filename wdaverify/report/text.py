@@ -162,12 +162,28 @@ def certificate_lines(certificate: RiskCertificate) -> list[str]:
     for point in certificate.curve:
         price = "" if point.multiplier is None else f", multiplier {point.multiplier:.6g}"
         lines.append(f"worst-case distribution at radius {point.radius:g}: {point.plan}{price}")
-    for bound in certificate.bounds:
-        values = ", ".join(f"{value:.9g}" for value in bound.worst_case_risk)
-        lines.append(f"for comparison, upper bound by {bound.name}: {values}")
     if certificate.interrupted:
         lines.append("interrupted: the brackets hold, but are wider than they could be")
     return lines
+
+
+def comparison_table(certificate: RiskCertificate) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows: what every other certificate says at every radius, and how far that is above this one's upper end.
+
+    The constant shown is the largest.
+    """
+    headers = ["certificate", "constant"]
+    for point in certificate.curve:
+        headers += [f"risk at {point.radius:g}", "above"]
+    rows = [["this one", "-"]]
+    for point in certificate.curve:
+        rows[0] += [f"{point.risk.upper:.6g}", "-"]
+    for bound in certificate.bounds:
+        row = [bound.name, f"{max(bound.constants.values()):.6g}" if bound.constants else "-"]
+        for point, risk in zip(certificate.curve, bound.worst_case_risk, strict=True):
+            row += [f"{risk:.6g}", f"{risk - point.risk.upper:.3g}"] if bound.constants else ["-", "-"]
+        rows.append(row)
+    return headers, rows
 
 
 @contextlib.contextmanager

@@ -47,14 +47,18 @@ class RiskBound:
     name
         Of the certificate.
     constants
-        Its Lipschitz constant of ``label:Y`` (largest over J of ``f_J - f_Y``) for each label Y of the data.
+        Its Lipschitz constant of ``label:Y`` (largest over J of ``f_J - f_Y``) for each label Y of the data, or its constant as
+        seen from ``sample:I``. Empty where it does not apply.
     worst_case_risk
         Its upper bound of the worst-case risk, one per radius.
+    note
+        Why it does not apply, or what it left open; empty if nothing.
     """
 
     name: str
-    constants: dict[int, float]
+    constants: dict[str, float]
     worst_case_risk: tuple[float, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

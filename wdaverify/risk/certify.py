@@ -10,30 +10,34 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError, InputError
-from wdaverify.bounds.operator_norms import label_bounds
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box
 from wdaverify.ir.exact import exact_forward
 from wdaverify.losses import exact_margin
 from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
 from wdaverify.risk.audit import Auditor
-from wdaverify.risk.certificate import CurvePoint, RiskBound, RiskCertificate
+from wdaverify.risk.certificate import CurvePoint, RiskCertificate
+from wdaverify.risk.comparison import NominalMargins, constants_by_search, constants_without_search, risk_bounds
+from wdaverify.risk.margin_constants import Margins
 from wdaverify.risk.plan import worst_case_plan
-from wdaverify.risk.zero_one import fill, zero_one_risk
+from wdaverify.risk.zero_one import zero_one_risk
 from wdaverify.transport import round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from fractions import Fraction
 
     from wdaverify.dataset import Dataset
     from wdaverify.ir.network import Network
+    from wdaverify.risk.margin_constants import MarginConstants
     from wdaverify.transport import WassersteinBall
 
-PRODUCT_OF_NORMS = "product of operator norms"
+COMPARISON_TIME = 10.0
+"""Seconds for the Lipschitz constants that a risk is compared with, at most, unless the caller says otherwise."""
 
 LOSSES = ("zero-one",)
 """The losses whose worst case can be certified."""
@@ -41,11 +45,10 @@ LOSSES = ("zero-one",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """One threat and its radii, and what is known about every sample without a search."""
+    """One threat, and what is known about every sample from Lipschitz constants."""
 
     data: Dataset
     ball: WassersteinBall
-    radii: tuple[float, ...]
     gap: float
     auditor: Auditor
     nominal: Fraction
@@ -62,6 +65,7 @@ def certify(
     radii: Sequence[float] | None = None,
     gap: float | None = None,
     options: DistanceOptions | None = None,
+    comparison_time: float = COMPARISON_TIME,
     progress: Callable[[AdversarialDistance], None] | None = None,
 ) -> RiskCertificate:
     """Certify the worst-case risk of a classifier over all distributions within a Wasserstein ball of the data.
@@ -84,6 +88,9 @@ def certify(
         Relative width below which a bracket counts as exact; that of the options if not given.
     options
         How hard to look for distances, and with what.
+    comparison_time
+        Seconds that the Lipschitz constants for `RiskCertificate.bounds` may take after that, within the time limit of the
+        options; with 0 there are only those that need no search.
     progress
         Called with every finished distance.
 
@@ -110,12 +117,21 @@ def certify(
     chosen = dataclasses.replace(chosen, engine=engine_for(chosen.engine, chosen.solver))
     box, asked = Box(0, 1) if domain is None else domain, radii_of(ball, radii)
     data.checked_against(network, box)
+    running = chosen.started()
+    constants: list[MarginConstants] = []
     try:
-        found = search(network, data, norm=ball.norm, domain=box, options=chosen.started(), progress=progress)
+        found = search(network, data, norm=ball.norm, domain=box, options=running, progress=progress)
         interrupted = False
     except Interrupted as stop:
         found, interrupted = stop.distances, True
-    certificate = certificate_from(network, data, ball, found, domain=box, radii=asked, options=chosen)
+    until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
+    if not interrupted and not until.passed:
+        margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=chosen.solver, seed=chosen.seed)
+        try:
+            constants.extend(constants_by_search(margins, found, until))
+        except KeyboardInterrupt:
+            interrupted = True
+    certificate = certificate_from(network, data, ball, found, domain=box, radii=asked, options=chosen, constants=constants)
     return dataclasses.replace(certificate, seconds=time.monotonic() - started, interrupted=interrupted)
 
 
@@ -128,6 +144,7 @@ def certificate_from(
     domain: Box | None = None,
     radii: Sequence[float] | None = None,
     options: DistanceOptions | None = None,
+    constants: Sequence[MarginConstants] = (),
 ) -> RiskCertificate:
     """Turn known distances into an audited certificate of the zero-one risk: one search serves all orders and radii.
 
@@ -139,6 +156,9 @@ def certificate_from(
         One per sample, in order, found for the ball's norm and this domain.
     options
         How the distances were searched; their gap decides what counts as exact.
+    constants
+        Further Lipschitz constants of the margins on this domain, beside those that need no search: for `RiskCertificate.bounds`,
+        and for lower bounds of the distances.
 
     Returns
     -------
@@ -155,23 +175,23 @@ def certificate_from(
     started = time.monotonic()
     chosen, box, asked = options or DistanceOptions(), Box(0, 1) if domain is None else domain, radii_of(ball, radii)
     data.checked_against(network, box)
-    margins = [_exact_margin(network, data, i) for i in range(data.count)]
-    constants = label_bounds(network, set(data.y.tolist()), norm=ball.norm)
-    floors = tuple(_distance_floor(margin, constants[int(y)]) for margin, y in zip(margins, data.y, strict=True))
+    margins = tuple(_exact_margin(network, data, i) for i in range(data.count))
+    nominal = NominalMargins(margins=margins, weights=tuple(data.fractions), radii=asked, order=ball.order)
+    known = [*constants_without_search(Margins(network=network, data=data, domain=box, norm=ball.norm)), *constants]
+    floors = tuple(max(each) for each in zip(*(nominal.floors(c) for c in known), strict=True))
     _check_consistent(margins, floors, distances)
-    nominal = sum((w for w, m in zip(data.fractions, margins, strict=True) if m >= 0), Fraction(0))
     auditor = Auditor(network, data, box)
-    question = _Question(data=data, ball=ball, radii=asked, gap=chosen.gap, auditor=auditor, nominal=nominal, floors=floors)
+    question = _Question(data=data, ball=ball, gap=chosen.gap, auditor=auditor, nominal=nominal.nominal, floors=floors)
     return RiskCertificate(
         network=network,
         data=data,
         ball=ball,
         loss=LOSSES[0],
         domain=box,
-        nominal_risk=float(nominal),
+        nominal_risk=float(nominal.nominal),
         curve=tuple(_curve_point(question, distances, radius) for radius in asked),
         distances=tuple(distances),
-        bounds=(_product_bound(question, constants),),
+        bounds=risk_bounds(nominal, known),
         options=chosen,
         seconds=time.monotonic() - started,
     )
@@ -218,15 +238,6 @@ def _check_consistent(margins: Sequence[Fraction], floors: Sequence[float], dist
             raise AuditError(f"sample {d.sample} has {known}, but {d.distance} was found")
 
 
-def _distance_floor(margin: Fraction, constant: float) -> float:
-    """``d >= -m / Lambda`` (docs/theory.md, Lipschitz constants), rounded down; ``inf`` where the margin cannot change."""
-    if margin >= 0:
-        return 0.0
-    if constant == 0:
-        return math.inf
-    return 0.0 if math.isinf(constant) else max(0.0, round_down(-margin / Fraction(constant)))
-
-
 def _curve_point(question: _Question, distances: Sequence[AdversarialDistance], radius: float) -> CurvePoint:
     """The risk at one radius with its audited plan."""
     data, ball = question.data, dataclasses.replace(question.ball, radius=radius)
@@ -241,14 +252,3 @@ def _curve_point(question: _Question, distances: Sequence[AdversarialDistance], 
     plan = worst_case_plan(data, distances, found.moved, ball=ball)
     question.auditor.check(plan, ball, lower=risk.lower)
     return CurvePoint(radius=radius, risk=risk, multiplier=found.multiplier, plan=plan)
-
-
-def _product_bound(question: _Question, constants: dict[int, float]) -> RiskBound:
-    """The upper bounds of the risk that the product-of-norms distances give, rounded up."""
-    masses, order = question.data.fractions, question.ball.order
-    values = [
-        question.nominal if r == 0 else fill(question.floors, masses, radius=r, order=order, costly=False).value
-        for r in question.radii
-    ]
-    risks = tuple(min(1.0, round_up(value)) for value in values)
-    return RiskBound(name=PRODUCT_OF_NORMS, constants=constants, worst_case_risk=risks)

@@ -116,8 +116,9 @@ def _risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord
         bounds=[
             records.BoundRecord(
                 name=bound.name,
-                constants={f"label:{y}": json.real(value) for y, value in bound.constants.items()},
+                constants={name: json.real(value) for name, value in bound.constants.items()},
                 worst_case_risk=[json.real(value) for value in bound.worst_case_risk],
+                note=bound.note,
             )
             for bound in certificate.bounds
         ],
