@@ -113,7 +113,7 @@ class _Pass:
     def run(self, limits: GradientLimits) -> None:
         """Visit all cells, and bound the gradients of what could not be decided."""
         for part in self._search.cells():
-            if self._cells >= limits.nodes:
+            if self._cells >= limits.nodes or limits.deadline.passed:
                 self.end = End.LIMIT
                 self.count_everything()
                 break
@@ -121,7 +121,7 @@ class _Pass:
                 self._cells += len(part.phases)
                 self._steepest.offer(*self._norms(part), part.phases, part.points)
             else:
-                self.end = End.LIMIT if limits.deadline.passed else End.NUMERICAL
+                self.end = End.NUMERICAL
                 self._count(part)
         self._steepest.settle()
 
