@@ -214,13 +214,13 @@ class _Pass:
         return tuple(found)
 
     def _record(self, functional: Functional, norm: Norm, bounds: dict[str, float]) -> LipschitzConstant:
-        """One answer; what was not reached keeps the product of operator norms as upper end."""
+        """One answer; where the search says less than the product of operator norms, that is the upper end."""
         answer = self._answers.get((functional, norm))
-        gap = self._options.gap
-        if answer is None:
-            value = Bracket(lower=0.0, upper=functional_bound(self._network, functional, bounds, norm), gap=gap)
-        else:
-            value = Bracket(lower=answer.lower, upper=answer.upper, evidence=answer.evidence, gap=gap)
+        value = Bracket(lower=0.0, upper=functional_bound(self._network, functional, bounds, norm), gap=self._options.gap)
+        if answer is not None:
+            value = replace(value, lower=answer.lower)
+            if answer.upper < value.upper:
+                value = replace(value, upper=answer.upper, evidence=answer.evidence)
         return LipschitzConstant(
             functional=functional.name,
             norm=norm,
