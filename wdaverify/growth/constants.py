@@ -127,8 +127,9 @@ def lipschitz_constants(
     options = (options or LipschitzOptions()).started()
     box = check_domain(Box(0, 1) if domain is None else domain, network.inputs)
     wanted, ground_norms = expand_functionals(functionals, network.outputs), [parse_norm(norm) for norm in norms]
-    _check_known(wanted)
-    search = _Pass(network, box, ground_norms, options)
+    engine = engine_for(options.engine, options.solver)
+    _check_known(wanted, engine)
+    search = _Pass(network, box, ground_norms, replace(options, engine=engine))
     try:
         search.run(wanted)
     except KeyboardInterrupt:
@@ -136,11 +137,13 @@ def lipschitz_constants(
     return search.constants(wanted)
 
 
-def _check_known(functionals: Sequence[Functional]) -> None:
-    """Refuse what no method is there for."""
+def _check_known(functionals: Sequence[Functional], engine: str) -> None:
+    """Refuse what an engine has no method for."""
     for functional in functionals:
-        if functional.loss not in METHODS:
-            raise InputError(f"functional '{functional.name}': no method finds the constant of {functional.loss}")
+        if engine == "milp" and functional.loss == "cross-entropy":
+            raise InputError(
+                f"functional '{functional.name}' is not piecewise linear: engine milp has no program for it, give search"
+            )
 
 
 class _Pass:
@@ -148,7 +151,8 @@ class _Pass:
 
     def __init__(self, network: Network, box: Box, norms: Sequence[Norm], options: LipschitzOptions) -> None:
         self._network, self._box, self._norms, self._options = network, box, norms, options
-        self._engine = engine_for(options.engine, options.solver)
+        assert options.engine is not None
+        self._oracle = ORACLES[options.engine]
         self._backend = get_backend(options.solver)
         self._answers: dict[tuple[Functional, Norm], GradientAnswer] = {}
         self._slopes: dict[tuple[tuple[int, ...], int | None, Norm], Slope] = {}
@@ -174,9 +178,7 @@ class _Pass:
 
     def _answer(self, group: Sequence[Functional], deadline: Deadline) -> None:
         """Ask the method of one kind of functionals."""
-        run = Run(
-            oracle=ORACLES[self._engine], backend=self._backend, limits=GradientLimits(deadline=deadline), seed=self._options.seed
-        )
+        run = Run(oracle=self._oracle, backend=self._backend, limits=GradientLimits(deadline=deadline), seed=self._options.seed)
         answers = METHODS[group[0].loss](run, self._network, self._box, group, self._norms)
         self._answers.update(zip(product(group, self._norms), answers, strict=True))
         if any(answer.end is End.INTERRUPTED for answer in answers):
