@@ -17,7 +17,7 @@ from tests.strategies import small_networks
 from wdaverify._errors import DomainError, InputError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.gradients.question import GradientAnswer
-from wdaverify.growth import methods
+from wdaverify.growth import constants, methods
 from wdaverify.growth.any_risk import growth_sentence, printed_up
 from wdaverify.growth.exactness import Exactness, compare, sentences
 from wdaverify.growth.record import Interrupted
@@ -173,6 +173,7 @@ def test_a_time_limit_leaves_brackets():
         for constant in found:
             rows = np.array([[-1.0, 1.0, 0.0]]) @ jacobian(network, pattern_at(network, np.zeros(5)))
             assert 0.0 <= constant.value.lower <= constant.value.upper < math.inf
+            assert (constant.slope is None) == domain.bounded
             if constant.functional == "label:0":
                 assert constant.value.upper >= dual(rows[0], constant.norm)
 
@@ -197,6 +198,22 @@ def test_ctrl_c_keeps_what_was_found(monkeypatch):
     assert values[:2] == [(1.0, 2.0)] * 2
     assert all(lower == 0.0 < upper < math.inf for lower, upper in values[2:])
     assert values[2:4] == values[4:]  # the product of norms of the label
+
+
+def test_slopes_that_time_or_ctrl_c_leave_out_are_at_most_the_constant(monkeypatch):
+    answer = GradientAnswer(lower=1.0, upper=2.0, point=None, row=None, end=End.LIMIT, evidence=Evidence.SOLVER, nodes=1)
+    monkeypatch.setitem(methods.ORACLES, "search", lambda *_, **__: (answer,))
+    found = wv.lipschitz(random_mlp([2, 4, 3], 1), "label:0", domain=EVERYWHERE, time_limit=1e-9)
+    assert (found.slope.value.lower, found.slope.value.upper, found.slope.value.evidence) == (0.0, 2.0, Evidence.SOLVER)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(constants, "slope", interrupt)
+    with pytest.raises(Interrupted) as caught:
+        wv.lipschitz(random_mlp([2, 4, 3], 1), "label:0", domain=EVERYWHERE)
+    assert caught.value.constants[0].value.lower == 1.0
+    assert caught.value.constants[0].slope.value.upper == 2.0
 
 
 def test_an_interrupted_answer_ends_the_pass(monkeypatch):

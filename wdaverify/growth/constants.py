@@ -20,7 +20,7 @@ from wdaverify.growth.ground import check_domain
 from wdaverify.growth.methods import METHODS, ORACLES, Run
 from wdaverify.growth.options import LipschitzOptions
 from wdaverify.growth.record import Interrupted, LipschitzConstant
-from wdaverify.growth.slope import slope
+from wdaverify.growth.slope import Slope, slope
 from wdaverify.ir.replay import float_replay
 from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.search.engine_names import engine_for
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from wdaverify._types import Norm
     from wdaverify.functionals import Functional
     from wdaverify.gradients.question import GradientAnswer
-    from wdaverify.growth.slope import Slope
     from wdaverify.ir.network import Network
 
 _SLOPES = 0.25
@@ -195,6 +194,8 @@ class _Pass:
         questions = {(f.plus, f.minus, norm): (f, norm) for f in reversed(functionals) for norm in self._norms}
         deadline = self._options.deadline
         for done, (key, (functional, norm)) in enumerate(reversed(questions.items())):
+            if deadline.passed:
+                return
             share = Deadline.after(None if deadline.unlimited else deadline.remaining / (len(questions) - done))
             found = slope(backend, self._network, functional, norm, deadline=share)
             self._slopes[key] = replace(found, value=replace(found.value, gap=self._options.gap))
@@ -225,9 +226,14 @@ class _Pass:
             norm=norm,
             value=value,
             point=None if answer is None else answer.point,
-            slope=self._slopes.get((functional.plus, functional.minus, norm)),
+            slope=None if self._box.bounded else self._slope(functional, norm, value),
             network=self._network,
         )
+
+    def _slope(self, functional: Functional, norm: Norm, constant: Bracket) -> Slope:
+        """The slope; one that was not reached is at least 0 and at most the constant (docs/theory.md, Theorem 6 (a))."""
+        known = self._slopes.get((functional.plus, functional.minus, norm))
+        return known or Slope(functional=functional, norm=norm, value=replace(constant, lower=0.0), direction=None)
 
 
 def _groups(functionals: Sequence[Functional]) -> Iterator[list[Functional]]:
