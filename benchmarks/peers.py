@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "data" / "lipschitz"
 
 MEASURED = """CPU seconds of one call for all functionals and norms of a network, divided by their number, against what the peers
-took for one functional and norm on one core of a two-core machine (recorded in `tests/data/lipschitz/anchors.json`; LipMIP runs on
+took for one functional and norm on one core of a two-core machine (from `tests/data/lipschitz/anchors.json`; LipMIP runs on
 Gurobi). `error` is the largest relative distance of an end of ours from the known value. Cross-entropy constants, which the
 peers do not know, are left out. `wrong`: recorded answers of the peers that miss the known value by more than a relative 1e-5."""
 
