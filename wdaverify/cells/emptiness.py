@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.ir.exact_piece import exact_forms, exact_forms_of_neurons
-from wdaverify.ir.rational import common_denominator, dyadic
+from wdaverify.ir.rational import common_denominator, dyadic, quotients
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, IntArray, ObjectArray, Vector
@@ -105,7 +105,7 @@ def _cancelling(network: Network, box: Box, phases: BoolArray, neurons: IntArray
         return None
     forms = exact_forms_of_neurons(network, phases, neurons)
     signed = np.where(phases[neurons, None], forms.coefficients, -forms.coefficients)
-    floats = (signed / forms.denominator).astype(np.float64)
+    floats = quotients(signed, forms.denominator)
     free = np.flatnonzero(box.lower < box.upper)
     sums, sizes = np.abs(weights @ floats)[free], (weights @ np.abs(floats))[free]
     columns = free[sums <= _SUPPORT * np.maximum(sizes, np.finfo(float).tiny)]

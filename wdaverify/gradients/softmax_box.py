@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wdaverify._tolerances import TINY
 from wdaverify.bounds.rounding import gamma
+from wdaverify.gradients.norms import float_norms
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, Matrix, Norm, Vector
@@ -81,10 +83,10 @@ class CellGradients:
         p = shares(low, high)
         ends = p.low[:, :, None] * self.gradients, p.high[:, :, None] * self.gradients
         least, most = (pick(*ends).sum(axis=1) for pick in (np.minimum, np.maximum))
-        sizes = np.linalg.norm(np.maximum(np.abs(least), np.abs(most)), ord=self.norm.dual.order, axis=1)
-        # rounding of products and sums is relative to the sizes of the terms
+        sizes = float_norms(np.maximum(np.abs(least), np.abs(most)), self.norm)
+        # rounding of products and sums is relative to the sizes of the terms, or below TINY
         lost = gamma(self.gradients.shape[0] + self.gradients.shape[1] + 8) * (p.high @ self.norms)
-        coordinatewise = (sizes + lost) * SLACK
+        coordinatewise = (sizes + lost + TINY) * SLACK
         return np.asarray(np.nextafter(np.minimum(coordinatewise, p.total * self.norms.max() * SLACK), np.inf))
 
 
