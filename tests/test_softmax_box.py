@@ -81,3 +81,13 @@ def test_saturated_margins_have_no_gradient():
     network = mlp([[[1.0]], [[0.0], [-3000.0]]], [[0.0], [0.0, 0.0]])
     (answer,) = largest_cross_entropy_gradients(get_backend("highs"), network, Box(1, 2).sized(1), 0, [Norm.LINF])
     assert 0.0 <= answer.lower <= answer.upper <= 1e-300
+
+
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L1, Norm.L2])
+def test_gradients_near_the_largest_float(norm):
+    """``f = (0, 1e305 x)`` on [0, 2e-305]: the constant is 1e305 times the share at the right end."""
+    network = mlp([[[1e300]], [[0.0], [1e5]]], [[0.0], [0.0, 0.0]])
+    (answer,) = largest_cross_entropy_gradients(get_backend("highs"), network, Box(0, 2e-305).sized(1), 0, [norm])
+    share = 1.0 / (1.0 + math.exp(-2.0))
+    assert answer.lower <= 1e305 * share * (1 + 1e-12)
+    assert answer.upper >= 1e305 * share * (1 - 1e-15)

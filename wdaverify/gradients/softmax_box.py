@@ -68,7 +68,7 @@ class CellGradients:
     Attributes
     ----------
     gradients
-        Shape (J, n'), float64, each entry within an ulp of the exact one.
+        Shape (J, n'), float64, each entry the nearest to the exact one, infinite beyond the range of floats.
     norms
         Upper bounds (J,) of their dual norms.
     norm
@@ -88,7 +88,7 @@ class CellGradients:
         # rounding of products and sums is relative to the sizes of the terms, or below TINY
         lost = gamma(self.gradients.shape[0] + self.gradients.shape[1] + 8) * (p.high @ self.norms)
         coordinatewise = (sizes + lost + TINY) * SLACK
-        return np.asarray(np.nextafter(np.minimum(coordinatewise, p.total * self.norms.max() * SLACK), np.inf))
+        return np.asarray(np.nextafter(np.fmin(coordinatewise, p.total * self.norms.max() * SLACK), np.inf))
 
 
 class MarginBoxes:
