@@ -95,6 +95,17 @@ def test_mixing_is_homogeneous(norm, exponent):
     np.testing.assert_allclose(np.ldexp(scaled, -exponent), plain, rtol=1e-6)
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_nothing_is_not_larger_than_what_is_lost(norm):
+    """A form that no coordinate moves must be closed at once: its ceilings may not stay above the floor of rounding."""
+    assert largest_norms(np.zeros((2, 3, 2)), norm).ceilings.tolist() == [0.0, 0.0]
+    network = mlp([np.eye(4), np.ones((1, 4)) * [0.0, 0.0, 1.0, 1.0]], [np.zeros(4), np.zeros(1)])
+    box = Box([-1.0, -1.0, -1.0, 0.0], [1.0, 1.0, -1.0, 0.0])
+    (answer,) = largest_gradients_by_search(HIGHS, network, box, [GradientQuestion(np.ones((1, 1)), norm)])
+    assert (answer.lower, answer.nodes) == (0.0, 1)
+    assert answer.upper < 1e-320
+
+
 def test_what_is_lost_counts_all_symbols():
     """Sums over symbols lose a rounding for each of them: with many neurons more than with few."""
     compiled = [

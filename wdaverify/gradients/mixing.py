@@ -80,11 +80,12 @@ def largest_norms(generators: Matrix, norm: Norm) -> MixingBound:
     >>> largest_norms(crossed, Norm.LINF).ceilings.round(6).tolist(), largest_norms(crossed, Norm.L1).ceilings.round(6).tolist()
     ([2.828427], [2.0])
     """
-    exponents = np.frexp(np.abs(generators).max(axis=(1, 2), initial=0.0))[1]
+    largest = np.abs(generators).max(axis=(1, 2), initial=0.0)
+    exponents = np.frexp(largest)[1]
     bound = _bound_of_size_one(np.ldexp(generators, -exponents[:, None, None]), norm)
     with np.errstate(over="ignore"):
         ceilings = np.nextafter(np.ldexp(bound.ceilings, exponents), np.inf)  # it may round where it becomes subnormal
-    return bound._replace(ceilings=ceilings)
+    return bound._replace(ceilings=np.where(largest == 0.0, 0.0, ceilings))
 
 
 def _bound_of_size_one(generators: Matrix, norm: Norm) -> MixingBound:
