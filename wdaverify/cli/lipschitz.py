@@ -120,17 +120,12 @@ def find_constants(
 
 
 def show_constants(constants: Sequence[LipschitzConstant], *, interrupted: bool) -> None:
-    """One line per constant, on R^n one per slope, and what they mean together."""
+    """One line per constant, on R^n with its slope, and what they mean together."""
     from wdaverify.bracket import Evidence
     from wdaverify.growth.exactness import sentences
-    from wdaverify.growth.record import NAME_WIDTH
 
     for constant in constants:
         text.line(str(constant))
-    for constant in constants:
-        if constant.slope is None:
-            continue
-        text.line(f"{'slope ' + constant.functional:<{NAME_WIDTH}}  {constant.norm:<4}  {constant.slope.value}")
     for sentence in sentences(constants):
         text.line(sentence)
     exact = sum(constant.value.exact for constant in constants)

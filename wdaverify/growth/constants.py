@@ -129,7 +129,9 @@ def lipschitz_constants(
     options = (options or LipschitzOptions()).started()
     box = check_domain(Box(0, 1) if domain is None else domain, network.inputs)
     wanted, ground_norms = expand_functionals(functionals, network.outputs), [parse_norm(norm) for norm in norms]
-    _check_known(wanted)
+    engine = engine_for(options.engine, options.solver)
+    _check_known(wanted, engine)
+    options = replace(options, engine=engine)
     pieces = pieces_of(wanted, ground_norms, options.workers)
     if options.workers > 1 and len(pieces) > 1:
         return _in_processes(network, box, wanted, ground_norms, pieces, options)
@@ -166,11 +168,13 @@ def _solve_piece(network: Network, box: Box, piece: Piece, options: LipschitzOpt
     return search.constants(functionals)
 
 
-def _check_known(functionals: Sequence[Functional]) -> None:
-    """Refuse what no method is there for."""
+def _check_known(functionals: Sequence[Functional], engine: str) -> None:
+    """Refuse what an engine has no method for."""
     for functional in functionals:
-        if functional.loss not in METHODS:
-            raise InputError(f"functional '{functional.name}': no method finds the constant of {functional.loss}")
+        if engine == "milp" and functional.loss == "cross-entropy":
+            raise InputError(
+                f"functional '{functional.name}' is not piecewise linear: engine milp has no program for it, give search"
+            )
 
 
 class _Pass:
@@ -178,7 +182,8 @@ class _Pass:
 
     def __init__(self, network: Network, box: Box, norms: Sequence[Norm], options: LipschitzOptions) -> None:
         self._network, self._box, self._norms, self._options = network, box, norms, options
-        self._engine = engine_for(options.engine, options.solver)
+        assert options.engine is not None
+        self._oracle = ORACLES[options.engine]
         self._backend = get_backend(options.solver)
         self._answers: dict[tuple[Functional, Norm], GradientAnswer] = {}
         self._slopes: dict[tuple[tuple[int, ...], int | None, Norm], Slope] = {}
@@ -204,9 +209,7 @@ class _Pass:
 
     def _answer(self, group: Sequence[Functional], deadline: Deadline) -> None:
         """Ask the method of one kind of functionals."""
-        run = Run(
-            oracle=ORACLES[self._engine], backend=self._backend, limits=GradientLimits(deadline=deadline), seed=self._options.seed
-        )
+        run = Run(oracle=self._oracle, backend=self._backend, limits=GradientLimits(deadline=deadline), seed=self._options.seed)
         answers = METHODS[group[0].loss](run, self._network, self._box, group, self._norms)
         self._answers.update(zip(product(group, self._norms), answers, strict=True))
         if any(answer.end is End.INTERRUPTED for answer in answers):
@@ -244,13 +247,13 @@ class _Pass:
         return tuple(found)
 
     def _record(self, functional: Functional, norm: Norm, bounds: dict[str, float]) -> LipschitzConstant:
-        """One answer; what was not reached keeps the product of operator norms as upper end."""
+        """One answer; where the search says less than the product of operator norms, that is the upper end."""
         answer = self._answers.get((functional, norm))
-        gap = self._options.gap
-        if answer is None:
-            value = Bracket(lower=0.0, upper=functional_bound(self._network, functional, bounds, norm), gap=gap)
-        else:
-            value = Bracket(lower=answer.lower, upper=answer.upper, evidence=answer.evidence, gap=gap)
+        value = Bracket(lower=0.0, upper=functional_bound(self._network, functional, bounds, norm), gap=self._options.gap)
+        if answer is not None:
+            value = replace(value, lower=answer.lower)
+            if answer.upper < value.upper:
+                value = replace(value, upper=answer.upper, evidence=answer.evidence)
         return LipschitzConstant(
             functional=functional.name,
             norm=norm,
