@@ -15,6 +15,7 @@ from wdaverify._types import Norm
 from wdaverify.domain import Box
 from wdaverify.gradients.cross_entropy import largest_cross_entropy_gradients
 from wdaverify.gradients.softmax_box import CellGradients, shares
+from wdaverify.ir.rational import quotients
 from wdaverify.program.backend import get_backend
 
 MARGINS = st.one_of(
@@ -84,10 +85,17 @@ def test_saturated_margins_have_no_gradient():
 
 
 @pytest.mark.parametrize("norm", [Norm.LINF, Norm.L1, Norm.L2])
-def test_gradients_near_the_largest_float(norm):
-    """``f = (0, 1e305 x)`` on [0, 2e-305]: the constant is 1e305 times the share at the right end."""
-    network = mlp([[[1e300]], [[0.0], [1e5]]], [[0.0], [0.0, 0.0]])
-    (answer,) = largest_cross_entropy_gradients(get_backend("highs"), network, Box(0, 2e-305).sized(1), 0, [norm])
+def test_ceilings_of_gradients_near_the_largest_float(norm):
+    """Nothing clips them: on one cell with the gradient 1e305 the share alone decides."""
+    gradients, denominator = np.array([[10**305]], dtype=object), 1
+    cell = CellGradients(quotients(gradients, denominator), np.full(1, 1e305), norm)
+    assert cell.steepest(np.zeros((1, 1)), np.full((1, 1), 2.0)).item() >= 1e305 / (1.0 + math.exp(-2.0)) * (1 - 1e-15)
+
+
+def test_constants_near_the_largest_float():
+    """``f = (0, 1e305 x)`` on [0, 2e-305]: the constant is 1e305 times the share at the right end, in every norm."""
+    network, norms = mlp([[[1e300]], [[0.0], [1e5]]], [[0.0], [0.0, 0.0]]), list(Norm)
     share = 1.0 / (1.0 + math.exp(-2.0))
-    assert answer.lower <= 1e305 * share * (1 + 1e-12)
-    assert answer.upper >= 1e305 * share * (1 - 1e-15)
+    for answer in largest_cross_entropy_gradients(get_backend("highs"), network, Box(0, 2e-305).sized(1), 0, norms):
+        assert answer.lower <= 1e305 * share * (1 + 1e-12)
+        assert answer.upper >= 1e305 * share * (1 - 1e-15)
