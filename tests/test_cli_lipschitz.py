@@ -57,7 +57,7 @@ def test_the_default_is_the_constant_of_every_label(folder, capsys):
     assert (document["kind"], document["semantics"], document["interrupted"]) == ("lipschitz", "real", False)
     assert document["domain"] == {"lower": 0.0, "upper": 1.0}
     assert document["options"] == {
-        "norm": "linf", "time_limit": None, "gap": 1e-6, "engine": "search", "solver": "highs", "seed": 0,
+        "norm": "linf", "time_limit": None, "gap": 1e-6, "engine": "search", "solver": "highs", "seed": 0, "workers": 1,
     }  # fmt: skip
     assert "slopes" not in document
     assert [c["functional"] for c in document["constants"]] == ["label:0", "label:1", "label:2"]

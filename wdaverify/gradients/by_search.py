@@ -66,11 +66,12 @@ def largest_gradients_by_search(
     limits, counted = limits or GradientLimits(), counted_coordinates(box, coordinates)
     if not len(counted):
         return tuple(constant_answer(box) for _ in questions)
-    search = _Search(backend, network, box, questions, counted, limits, seed)
-    try:
-        search.run()
-    except KeyboardInterrupt:
-        search.interrupted = True
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows bounds nothing
+        search = _Search(backend, network, box, questions, counted, limits, seed)
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            search.interrupted = True
     return tuple(search.answer(q) for q in range(len(questions)))
 
 

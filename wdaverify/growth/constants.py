@@ -21,6 +21,7 @@ from wdaverify.growth.methods import METHODS, ORACLES, Run
 from wdaverify.growth.options import LipschitzOptions
 from wdaverify.growth.record import Interrupted, LipschitzConstant
 from wdaverify.growth.slope import Slope, slope
+from wdaverify.growth.workers import pieces_of, solve_in_processes
 from wdaverify.ir.replay import float_replay
 from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.search.engine_names import engine_for
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Norm
     from wdaverify.functionals import Functional
     from wdaverify.gradients.question import GradientAnswer
+    from wdaverify.growth.workers import Piece
     from wdaverify.ir.network import Network
 
 _SLOPES = 0.25
@@ -129,12 +131,41 @@ def lipschitz_constants(
     wanted, ground_norms = expand_functionals(functionals, network.outputs), [parse_norm(norm) for norm in norms]
     engine = engine_for(options.engine, options.solver)
     _check_known(wanted, engine)
-    search = _Pass(network, box, ground_norms, replace(options, engine=engine))
+    options = replace(options, engine=engine)
+    pieces = pieces_of(wanted, ground_norms, options.workers)
+    if options.workers > 1 and len(pieces) > 1:
+        return _in_processes(network, box, wanted, ground_norms, pieces, options)
+    search = _Pass(network, box, ground_norms, options)
     try:
         search.run(wanted)
     except KeyboardInterrupt:
         raise Interrupted(search.constants(wanted)) from None
     return search.constants(wanted)
+
+
+def _in_processes(
+    network: Network,
+    box: Box,
+    functionals: Sequence[Functional],
+    norms: Sequence[Norm],
+    pieces: Sequence[Piece],
+    options: LipschitzOptions,
+) -> tuple[LipschitzConstant, ...]:
+    """The constants from several processes; what was not reached has the product of operator norms."""
+    found, interrupted = solve_in_processes(_solve_piece, network, box, pieces, options)
+    unknown = _Pass(network, box, norms, options).constants(functionals)
+    constants = tuple(found.get((constant.functional, constant.norm), constant) for constant in unknown)
+    if interrupted:
+        raise Interrupted(constants)
+    return constants
+
+
+def _solve_piece(network: Network, box: Box, piece: Piece, options: LipschitzOptions) -> tuple[LipschitzConstant, ...]:
+    """The constants of a piece, in this process."""
+    functionals, norms = piece
+    search = _Pass(network, box, norms, options)
+    search.run(functionals)
+    return search.constants(functionals)
 
 
 def _check_known(functionals: Sequence[Functional], engine: str) -> None:
