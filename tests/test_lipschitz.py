@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import wdaverify as wv
 from tests import oracles
 from tests.networks import mlp, random_mlp
-from tests.strategies import small_networks
+from tests.strategies import degenerate_networks, small_networks
 from wdaverify._errors import DomainError, InputError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.gradients.question import GradientAnswer
@@ -79,6 +79,16 @@ def test_labels_pairs_and_logits_against_enumeration(network):
         there = rows @ jacobian(network, pattern_at(network, constant.point))
         assert max(dual(g, constant.norm) for g in there) == pytest.approx(constant.value.lower, rel=1e-12)
         assert max(dual(g, constant.norm) for g in rows @ constant.cell.weight) == pytest.approx(constant.value.lower, rel=1e-12)
+
+
+@settings(max_examples=8, deadline=None)
+@given(network=degenerate_networks(), norm=st.sampled_from(["linf", "l1"]), engine=st.sampled_from(["search", "milp"]))
+def test_faces_do_not_count(network, norm, engine):
+    rows = np.array([[-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
+    truth = max(dual(row @ cell.slope, norm) for cell in oracles.enumerate_cells(network, SQUARE) for row in rows)
+    found = wv.lipschitz(network, "label:0", domain=SQUARE, norm=norm, engine=engine)
+    assert found.lower == pytest.approx(truth, abs=1e-12)
+    assert found.upper == pytest.approx(truth, abs=1e-6)
 
 
 @settings(max_examples=6, deadline=None)
