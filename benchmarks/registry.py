@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import distances, marabou, verdicts
+from benchmarks import constants, distances, gap, marabou, peers, verdicts
 
 if TYPE_CHECKING:
     from benchmarks.settings import Benchmark
@@ -13,4 +13,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "distances": distances.BENCHMARK,
     "verdicts": verdicts.BENCHMARK,
     "marabou": marabou.BENCHMARK,
+    "constants": constants.BENCHMARK,
+    "peers": peers.BENCHMARK,
+    "gap": gap.BENCHMARK,
 }

@@ -57,7 +57,7 @@ def test_the_default_is_the_constant_of_every_label(folder, capsys):
     assert (document["kind"], document["semantics"], document["interrupted"]) == ("lipschitz", "real", False)
     assert document["domain"] == {"lower": 0.0, "upper": 1.0}
     assert document["options"] == {
-        "norm": "linf", "time_limit": None, "gap": 1e-6, "engine": "search", "solver": "highs", "seed": 0,
+        "norm": "linf", "time_limit": None, "gap": 1e-6, "engine": "search", "solver": "highs", "seed": 0, "workers": 1,
     }  # fmt: skip
     assert "slopes" not in document
     assert [c["functional"] for c in document["constants"]] == ["label:0", "label:1", "label:2"]
@@ -103,7 +103,7 @@ def test_the_whole_space_has_slopes_and_says_what_they_mean(folder, capsys):
     assert [c["value"]["upper"] for c in document["constants"]] == pytest.approx([3.0, 3.0, 2.0])
     assert all(c["point"][0] > 0 for c in document["constants"])
     text = "\n".join(lines)
-    assert "slope label:0" in text
+    assert "label:0               linf  3 (exact), slope 3 (exact)" in lines
     assert "label:0, label:2: slope and constant coincide" in text
     assert "label:1: the slope is smaller than the constant" in text
 

@@ -17,7 +17,7 @@ from tests.strategies import small_networks
 from wdaverify._errors import DomainError, InputError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.gradients.question import GradientAnswer
-from wdaverify.growth import methods
+from wdaverify.growth import constants, methods
 from wdaverify.growth.any_risk import growth_sentence, printed_up
 from wdaverify.growth.exactness import Exactness, compare, sentences
 from wdaverify.growth.record import Interrupted
@@ -33,12 +33,14 @@ def dual(gradient, norm: str) -> float:
     return float(np.linalg.norm(gradient, ord=wv.Norm(norm).dual.order))
 
 
-def margin_constant(network, label: int, norm: str, floor: float = -math.inf) -> float:
+def margin_constant(cells, label: int, norm: str, floor: float = -math.inf) -> float:
     """By enumeration: over the parts of cells where one rival is the best one, and the margin is at least `floor`."""
     best = 0.0
-    rivals = [j for j in range(network.outputs) if j != label]
-    for cell in oracles.enumerate_cells(network, SQUARE):
+    rivals = [j for j in range(3) if j != label]
+    for cell in cells:
         for j in rivals:
+            if dual(cell.slope[j] - cell.slope[label], norm) <= best:
+                continue
             rows, sides = [cell.rows], [cell.sides]
             for k in rivals:
                 rows.append((cell.slope[k] - cell.slope[j])[None])
@@ -50,7 +52,7 @@ def margin_constant(network, label: int, norm: str, floor: float = -math.inf) ->
             if (ends[~keep] < 0).any():
                 continue
             if oracles._ball(stacked[keep], ends[keep]) is not None:
-                best = max(best, dual(cell.slope[j] - cell.slope[label], norm))
+                best = dual(cell.slope[j] - cell.slope[label], norm)
     return best
 
 
@@ -86,8 +88,9 @@ def test_losses_have_their_own_smaller_constants(network, label, norm):
     whole, margin, hinge = wv.lipschitz_constants(network, names, domain=SQUARE, norms=[norm])
     assert margin.value.lower <= whole.value.upper
     assert hinge.value.lower <= margin.value.upper
-    assert margin.value.lower == pytest.approx(margin_constant(network, label, norm), rel=1e-9, abs=1e-12)
-    assert hinge.value.lower == pytest.approx(margin_constant(network, label, norm, floor=-1.0), rel=1e-9, abs=1e-12)
+    cells = list(oracles.enumerate_cells(network, SQUARE))
+    assert margin.value.lower == pytest.approx(margin_constant(cells, label, norm), rel=1e-9, abs=1e-12)
+    assert hinge.value.lower == pytest.approx(margin_constant(cells, label, norm, floor=-1.0), rel=1e-9, abs=1e-12)
     assert margin.value.exact
     assert hinge.value.exact
 
@@ -145,6 +148,8 @@ def test_a_domain_of_one_point_and_a_fixed_coordinate():
     [
         ({"functional": "label:3"}, "label:3"),
         ({"functional": "label"}, "unknown"),
+        ({"functional": "loss:cross-entropy:0", "engine": "milp"}, "not piecewise linear: engine milp has no program"),
+        ({"functional": "loss:cross-entropy:0", "solver": "cbc"}, "engine milp has no program"),
         ({"functional": "all"}, "stands for 3"),
         ({"functional": "label:0", "norm": "l3"}, "norm 'l3' is unknown"),
         ({"functional": "label:0", "engine": "oracle"}, "engine 'oracle' is unknown"),
@@ -173,6 +178,7 @@ def test_a_time_limit_leaves_brackets():
         for constant in found:
             rows = np.array([[-1.0, 1.0, 0.0]]) @ jacobian(network, pattern_at(network, np.zeros(5)))
             assert 0.0 <= constant.value.lower <= constant.value.upper < math.inf
+            assert (constant.slope is None) == domain.bounded
             if constant.functional == "label:0":
                 assert constant.value.upper >= dual(rows[0], constant.norm)
 
@@ -197,6 +203,22 @@ def test_ctrl_c_keeps_what_was_found(monkeypatch):
     assert values[:2] == [(1.0, 2.0)] * 2
     assert all(lower == 0.0 < upper < math.inf for lower, upper in values[2:])
     assert values[2:4] == values[4:]  # the product of norms of the label
+
+
+def test_slopes_that_time_or_ctrl_c_leave_out_are_at_most_the_constant(monkeypatch):
+    answer = GradientAnswer(lower=1.0, upper=2.0, point=None, row=None, end=End.LIMIT, evidence=Evidence.SOLVER, nodes=1)
+    monkeypatch.setitem(methods.ORACLES, "search", lambda *_, **__: (answer,))
+    found = wv.lipschitz(random_mlp([2, 4, 3], 1), "label:0", domain=EVERYWHERE, time_limit=1e-9)
+    assert (found.slope.value.lower, found.slope.value.upper, found.slope.value.evidence) == (0.0, 2.0, Evidence.SOLVER)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(constants, "slope", interrupt)
+    with pytest.raises(Interrupted) as caught:
+        wv.lipschitz(random_mlp([2, 4, 3], 1), "label:0", domain=EVERYWHERE)
+    assert caught.value.constants[0].value.lower == 1.0
+    assert caught.value.constants[0].slope.value.upper == 2.0
 
 
 def test_an_interrupted_answer_ends_the_pass(monkeypatch):
@@ -228,6 +250,19 @@ def test_what_slopes_mean():
     assert "coincide" in sentences(found)[0]
     assert "smaller than the constant" in sentences(found)[1]
     assert sentences(wv.lipschitz_constants(ramp, ["label:0"])) == []
+
+
+@settings(max_examples=4, deadline=None)
+@given(network=small_networks(), norm=st.sampled_from(NORMS))
+def test_the_cross_entropy_is_at_most_as_steep_as_its_label(network, norm):
+    for domain in (SQUARE, EVERYWHERE):
+        label, entropy = wv.lipschitz_constants(network, ["label:0", "loss:cross-entropy:0"], domain=domain, norms=[norm])
+        assert entropy.value.lower <= label.value.upper
+        x, y = np.random.default_rng(1).uniform(-1, 1, (2, 500, 2))
+        y = np.clip(x + 0.01 * (y - x), -1, 1)
+        losses = [np.log(np.exp(f - f[:, [0]]).sum(axis=1)) for f in (network.compiled.forward(x), network.compiled.forward(y))]
+        moved = np.linalg.norm(x - y, axis=1, ord=wv.Norm(norm).order)
+        assert (np.abs(losses[0] - losses[1]) <= entropy.value.upper * moved * (1 + 1e-9) + 1e-12).all()
 
 
 def test_the_sentence_about_any_risk():

@@ -9,6 +9,7 @@ import numpy as np
 from wdaverify._tolerances import UNIT_ROUNDOFF
 from wdaverify.bounds.rounding import LEAST
 from wdaverify.ir.exact_piece import exact_forms_of_neurons, exact_pre_activations
+from wdaverify.ir.rational import quotients
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, IntArray, Matrix, Vector
@@ -40,9 +41,10 @@ def exact_pieces(network: Network, frame: Frame, phases: BoolArray, neurons: Int
     forms = exact_forms_of_neurons(network, phases, neurons)
     values, denominators = exact_pre_activations(network, phases, frame.center.tolist())
     values, denominators = values[neurons], denominators[neurons]
-    slopes = (forms.coefficients[:, frame.free] / forms.denominator).astype(np.float64) * frame.half
-    rows = np.column_stack([slopes, (values / denominators).astype(np.float64)])
+    slopes = quotients(forms.coefficients[:, frame.free], forms.denominator) * frame.half
+    rows = np.column_stack([slopes, quotients(values, denominators)])
     constant = ~np.asarray((forms.coefficients[:, frame.free] != 0).any(axis=1))
-    errors = 8.0 * UNIT_ROUNDOFF * np.abs(rows).sum(axis=1) + rows.shape[1] * LEAST
+    # a subnormal slope is half an ulp away before it is multiplied
+    errors = 8.0 * UNIT_ROUNDOFF * np.abs(rows).sum(axis=1) + (rows.shape[1] + frame.half.sum()) * LEAST
     vanishing = constant & (values == 0)
     return ExactPieces(rows, np.where(vanishing, 0.0, errors), constant, np.sign(values).astype(np.int64))

@@ -11,6 +11,7 @@ from wdaverify._errors import DomainError
 from wdaverify.cells.cell import activation_cell
 from wdaverify.ir.compiled import AffineStep, InputStep
 from wdaverify.ir.exact_piece import exact_forms_of_neurons, exact_pre_activations
+from wdaverify.ir.rational import quotients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,8 +152,8 @@ class Walls:
             exact = signs * numerators[doubtful]
             if (exact[~moving[doubtful]] < 0).any():
                 return None
-            values[doubtful] = (exact / denominators[doubtful]).astype(np.float64)
-            slopes = (signs[:, None] * forms.coefficients[:, view.free] / forms.denominator).astype(np.float64)
+            values[doubtful] = quotients(exact, denominators[doubtful])
+            slopes = quotients(signs[:, None] * forms.coefficients[:, view.free], forms.denominator)
             scaled[doubtful] = slopes * view.widths
         sizes = np.linalg.norm(scaled, axis=1)
         kept = np.flatnonzero(moving & (sizes > 0.0) & np.isfinite(sizes) & np.isfinite(values / np.where(sizes > 0, sizes, 1.0)))
@@ -161,7 +162,7 @@ class Walls:
     def values_at(self, network: Network, phases: BoolArray, point: Vector) -> Vector:
         """The values (R,) at a point (n,), from exact ones."""
         numerators, denominators = exact_pre_activations(network, phases, point.tolist())
-        exact = (numerators[self.neurons] / denominators[self.neurons]).astype(np.float64)
+        exact = quotients(numerators[self.neurons], denominators[self.neurons])
         values: Vector = np.where(phases[self.neurons], exact, -exact) / self.sizes
         return values
 

@@ -31,7 +31,7 @@ def certify_growth(files: Files, search: Search) -> int:
     chosen = search.options
     if chosen.time_limit is None:
         chosen = replace(chosen, time_limit=DEFAULT_TIME_LIMIT).started()
-    names = ("engine", "solver", "gap", "time_limit", "seed", "deadline")
+    names = ("engine", "solver", "gap", "time_limit", "seed", "workers", "deadline")
     options = LipschitzOptions(**{name: getattr(chosen, name) for name in names})
     network = files.network(search.domain)
     functionals = growth_functionals(network.outputs)

@@ -47,6 +47,7 @@ def lipschitz(
     domain: opt.DomainOption = "0,1",
     time_limit: opt.TimeLimit = None,
     gap: opt.Gap = DEFAULT_GAP,
+    workers: opt.Workers = 1,
     seed: opt.Seed = 0,
     engine: Engine = None,
     solver: opt.Solver = "highs",
@@ -60,7 +61,7 @@ def lipschitz(
     from wdaverify.growth.any_risk import growth_functionals
 
     started = time.monotonic()
-    options = read_options(time_limit=time_limit, gap=gap, seed=seed, engine=engine, solver=solver)
+    options = read_options(time_limit=time_limit, gap=gap, seed=seed, workers=workers, engine=engine, solver=solver)
     ground, box = opt.read_norm(norm), opt.read_domain(domain)
     files = opt.files(model, domain=domain, output=output, quiet=quiet)
     network = files.network(box)
@@ -119,17 +120,12 @@ def find_constants(
 
 
 def show_constants(constants: Sequence[LipschitzConstant], *, interrupted: bool) -> None:
-    """One line per constant, on R^n one per slope, and what they mean together."""
+    """One line per constant, on R^n with its slope, and what they mean together."""
     from wdaverify.bracket import Evidence
     from wdaverify.growth.exactness import sentences
-    from wdaverify.growth.record import NAME_WIDTH
 
     for constant in constants:
         text.line(str(constant))
-    for constant in constants:
-        if constant.slope is None:
-            continue
-        text.line(f"{'slope ' + constant.functional:<{NAME_WIDTH}}  {constant.norm:<4}  {constant.slope.value}")
     for sentence in sentences(constants):
         text.line(sentence)
     exact = sum(constant.value.exact for constant in constants)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._errors import InputError
-from wdaverify.bounds.rounding import INFLATION, gamma, underflow
+from wdaverify.bounds.rounding import INFLATION, LEAST, gamma, underflow
 from wdaverify.bracket import Evidence
 from wdaverify.cells.layer_search import FoundCells
 from wdaverify.cells.search import cell_search
 from wdaverify.gradients.mixing import largest_norms
+from wdaverify.gradients.norms import float_norms
 from wdaverify.gradients.question import GradientAnswer, GradientLimits
 from wdaverify.gradients.steepest import SteepestCells
 from wdaverify.gradients.targets import Targets
@@ -113,7 +114,7 @@ class _Pass:
     def run(self, limits: GradientLimits) -> None:
         """Visit all cells, and bound the gradients of what could not be decided."""
         for part in self._search.cells():
-            if self._cells >= limits.nodes:
+            if self._cells >= limits.nodes or limits.deadline.passed:
                 self.end = End.LIMIT
                 self.count_everything()
                 break
@@ -121,7 +122,7 @@ class _Pass:
                 self._cells += len(part.phases)
                 self._steepest.offer(*self._norms(part), part.phases, part.points)
             else:
-                self.end = End.LIMIT if limits.deadline.passed else End.NUMERICAL
+                self.end = End.NUMERICAL
                 self._count(part)
         self._steepest.settle()
 
@@ -134,11 +135,12 @@ class _Pass:
         terms = gamma(forms.shape[1] + 4) * (sizes @ np.abs(output.rows[:, :, :-1]).sum(axis=2, keepdims=True))[:, :, 0]
         errors = (output.errors @ sizes.T + terms) * INFLATION
         gradients = gradients[:, :, self._places] / self._widths
-        errors = errors / self._widths.min(initial=np.inf)
+        taken = LEAST * (forms.shape[1] + 4) * (1 + self._network.inputs)  # by underflow of the products
+        errors = (errors + taken) / self._widths.min(initial=np.inf)
         norms, doubts = np.empty((2, len(errors), len(self._targets.form)))
         for p, (form, norm) in enumerate(zip(self._targets.form.tolist(), self._targets.norms, strict=True)):
             own = gradients[:, form]
-            norms[:, p] = np.linalg.norm(own, ord=norm.dual.order, axis=1) if own.shape[1] else 0.0
+            norms[:, p] = float_norms(own, norm) if own.shape[1] else 0.0
             doubts[:, p] = errors[:, form] + gamma(own.shape[1] + 8) * norms[:, p] * INFLATION
         return norms, doubts + float(underflow(self._network.inputs, np.zeros(1))[0])
 

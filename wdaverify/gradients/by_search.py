@@ -78,11 +78,12 @@ def largest_gradients_by_search(
     if not len(counted):
         return tuple(constant_answer(box) for _ in questions)
     few = np.count_nonzero(box.lower < box.upper) <= _FEW if regions is None else regions
-    search = _Search(backend, network, box, questions, counted, limits, seed, regions=bool(few))
-    try:
-        search.run()
-    except KeyboardInterrupt:
-        search.interrupted = True
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows bounds nothing
+        search = _Search(backend, network, box, questions, counted, limits, seed, regions=bool(few))
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            search.interrupted = True
     return tuple(search.answer(q) for q in range(len(questions)))
 
 

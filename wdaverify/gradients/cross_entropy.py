@@ -65,20 +65,26 @@ def largest_cross_entropy_gradients(
         return tuple(constant_answer(box) for _ in norms)
     rivals = [j for j in range(network.outputs) if j != label]
     forms = np.eye(network.outputs)[rivals] - np.eye(network.outputs)[label]
-    ground = Ground.of(
-        backend, network, box, counted, Targets.of([GradientQuestion(forms, norm) for norm in dict.fromkeys(norms)]), seed=seed
-    )
-    gap = limits.gap if network.outputs == 2 else max(limits.gap, _REFINED)
-    limits = replace(limits, gap=gap)
-    goals = [CrossEntropyGoal(ground, label, norm, gap=gap, deadline=limits.deadline) for norm in norms]
-    trees = [GradientTree(ground, goal, np.full(len(forms), np.inf), limits) for goal in goals]
     interrupted = False
-    try:
-        for goal in goals:
-            goal.offer(ground.points, ground.patterns)
-        take_turns(len(trees), trees.__getitem__, limits)
-    except KeyboardInterrupt:
-        interrupted = True
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows bounds nothing
+        ground = Ground.of(
+            backend,
+            network,
+            box,
+            counted,
+            Targets.of([GradientQuestion(forms, norm) for norm in dict.fromkeys(norms)]),
+            seed=seed,
+        )
+        gap = limits.gap if network.outputs == 2 else max(limits.gap, _REFINED)
+        limits = replace(limits, gap=gap)
+        goals = [CrossEntropyGoal(ground, label, norm, gap=gap, deadline=limits.deadline) for norm in norms]
+        trees = [GradientTree(ground, goal, np.full(len(forms), np.inf), limits) for goal in goals]
+        try:
+            for goal in goals:
+                goal.offer(ground.points, ground.patterns)
+            take_turns(len(trees), trees.__getitem__, limits)
+        except KeyboardInterrupt:
+            interrupted = True
     return tuple(_answer(goal, tree, interrupted=interrupted) for goal, tree in zip(goals, trees, strict=True))
 
 

@@ -28,7 +28,7 @@ from wdaverify.gradients.softmax_box import SLACK, CellGradients, MarginBoxes, s
 from wdaverify.gradients.zonotope import gradient_zonotopes
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.exact_piece import exact_gradient
-from wdaverify.ir.rational import dyadic
+from wdaverify.ir.rational import dyadic, quotients
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.question import Question
 from wdaverify.search.relaxation import PhaseRelaxation
@@ -47,6 +47,10 @@ _INWARD = (1e-12, 1e-10, 1e-8, 1e-6)
 
 _CUTS, _ROUNDS, _AT_ONCE = 24, 120, 32
 """Supporting half-spaces of one cell; rounds of halving; boxes of margins halved in a round."""
+
+
+_HUGE = 1e300
+"""Proposals of directions and margins are clipped to this size; what is larger rounds to nothing else in a softmax."""
 
 
 class CrossEntropyGoal:
@@ -145,7 +149,7 @@ class CrossEntropyGoal:
         numerators, denominator = exact_gradient(self._ground.network, active, self.forms)
         counted = numerators[:, self._ground.coordinates]
         norms = np.array([dual_norm_ends(row, denominator, self._norm)[1] for row in counted.tolist()])
-        floats = np.array([[_nearest(Fraction(int(v), denominator)) for v in row] for row in counted.tolist()])
+        floats = quotients(counted, denominator)
         boxes = MarginBoxes(CellGradients(floats, norms, self._norm), np.minimum(low, high), high)
         self._refine(boxes, floats, node.path, point, active)
         return np.minimum(everywhere, boxes.upper)
@@ -186,6 +190,7 @@ class CrossEntropyGoal:
 def _ascent(gradients: Matrix, margins: Vector, norm: Norm) -> Vector:
     """The direction (J,) of margins in which ``||sum_j p_j g_j||`` grows fastest, by the chain rule."""
     p = shares(margins[None], margins[None]).low[0]
+    gradients = np.clip(gradients, -_HUGE, _HUGE)  # a proposal only
     total = p @ gradients
     if norm.dual.order == 1:
         dual = np.sign(total)
@@ -201,4 +206,4 @@ def _ascent(gradients: Matrix, margins: Vector, norm: Norm) -> Vector:
 
 def _nearest(value: Fraction) -> float:
     """The nearest float64, clipped to its range."""
-    return float(max(min(value, Fraction(1e300)), Fraction(-1e300)))
+    return float(max(min(value, Fraction(_HUGE)), Fraction(-_HUGE)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify.cells.interior import interior_at
-from wdaverify.gradients.norms import dual_norm_ends
+from wdaverify.gradients.norms import dual_norm_ends, float_norms
 from wdaverify.gradients.zonotope import gradient_zonotopes
 from wdaverify.ir.exact_piece import exact_gradient
 
@@ -51,7 +51,7 @@ class Incumbents:
         values = np.empty((patterns, len(self.targets.form)))
         for norm in set(self.targets.norms):
             chosen = [p for p, n in enumerate(self.targets.norms) if n is norm]
-            sizes = np.linalg.norm(gradients, ord=norm.dual.order, axis=2)
+            sizes = float_norms(gradients, norm)
             values[:, chosen] = sizes[:, self.targets.form[chosen]]
         return values
 

@@ -109,14 +109,15 @@ def largest_gradients_by_milp(
     free = sized.lower < sized.upper
     counted = free if coordinates is None else np.asarray(coordinates, dtype=np.bool_) & free
     targets = Targets.of(questions)
-    problem = Problem.of(network, sized, counted, targets.forms)
-    search = _Search(backend, problem, targets, limits or GradientLimits())
     interrupted = False
-    try:
-        search.try_points(seed)
-        search.run()
-    except KeyboardInterrupt:
-        interrupted = True
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows bounds nothing
+        problem = Problem.of(network, sized, counted, targets.forms)
+        search = _Search(backend, problem, targets, limits or GradientLimits())
+        try:
+            search.try_points(seed)
+            search.run()
+        except KeyboardInterrupt:
+            interrupted = True
     return search.answers(interrupted=interrupted)
 
 
@@ -210,8 +211,11 @@ class _Search:
 
     def _close(self, piece: _Piece, deadline: Deadline) -> None:
         """Solve a piece's program until its optimum is a cell, or time is up."""
+        piece.done = True
+        if not self._problem.finite:  # no program can be built: the intervals have the last word
+            return
         program = GradientProgram(self._problem, piece.form, piece.dual)
-        piece.done, piece.slack = True, program.slack
+        piece.slack = program.slack
         while True:
             program.exclude(list(self._excluded.values()))
             solution = program.solve(self._backend, deadline)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wdaverify._errors import InputError
 from wdaverify._tolerances import MIP_SLACK
 from wdaverify._types import Norm
 from wdaverify.bounds.adjoint import adjoint_intervals
@@ -70,6 +71,12 @@ class Problem:
             {**{node: ends[0] for node, ends in self.bounds.lower.items()}, name: self.box.lower},
             {**{node: ends[0] for node, ends in self.bounds.upper.items()}, name: self.box.upper},
         )
+
+    @property
+    def finite(self) -> bool:
+        """Whether all bounds are finite, which programs need."""
+        ends = [*self.bounds.lower.values(), *self.bounds.upper.values()]
+        return all(bool(np.isfinite(end).all()) for end in ends)
 
     def norm_bound(self, form: int, norm: Norm) -> float:
         """What intervals say of the l1 or linf norm of a form's gradient: proved, rounded up."""
@@ -141,7 +148,10 @@ class GradientProgram:
 
     def solve(self, backend: Backend, deadline: Deadline) -> Solution:
         """Maximise; only the solver's dual bound says anything about the maximum."""
-        program = self._builder.build(Sense.MAXIMISE)
+        try:
+            program = self._builder.build(Sense.MAXIMISE)
+        except InputError:  # a coefficient is beyond the range of floats: nothing to be solved
+            return Solution(math.inf, None, 0, Status.FAILED)
         result = backend.solve(program, SolveOptions(deadline=deadline, absolute_gap=MIP_SLACK))
         phases = None
         if result.primal is not None and result.primal.shape == (program.columns,):

@@ -12,8 +12,10 @@ because ``s^T L s = sum lam`` and ``e^T M e <= sum mu``: the semidefinite relaxa
 few rounds of block ascent on a low-rank factor of the primal (Burer and Monteiro 2003) and need not have converged. The largest
 coordinate of a zonotope, for ``||B e||_inf``, is the largest absolute row sum, exactly.
 
-Rigour: a float Cholesky factorisation of ``tau I - A`` that runs to its end proves ``A <= (tau + d gamma_(d+2) tau) I``
-(Rump, *Verification of positive definiteness*, BIT 46, 2006), and the rounding of the Gram matrix A is charged.
+Rigour: every zonotope is scaled by a power of two to a size of about 1, so that neither squares nor products of multipliers
+leave the range of floats. A float Cholesky factorisation of ``tau I - A`` that runs to its end proves
+``A <= (tau + d gamma_(d+2) tau) I`` (Rump, *Verification of positive definiteness*, BIT 46, 2006), and the rounding of the Gram
+matrix A is charged.
 """
 
 from __future__ import annotations
@@ -78,10 +80,22 @@ def largest_norms(generators: Matrix, norm: Norm) -> MixingBound:
     >>> largest_norms(crossed, Norm.LINF).ceilings.round(6).tolist(), largest_norms(crossed, Norm.L1).ceilings.round(6).tolist()
     ([2.828427], [2.0])
     """
+    largest = np.abs(generators).max(axis=(1, 2), initial=0.0)
+    exponents = np.frexp(largest)[1]
+    bound = _bound_of_size_one(np.ldexp(generators, -exponents[:, None, None]), norm)
+    with np.errstate(over="ignore"):
+        ceilings = np.nextafter(np.ldexp(bound.ceilings, exponents), np.inf)  # it may round where it becomes subnormal
+    return bound._replace(ceilings=np.where(largest == 0.0, 0.0, ceilings))
+
+
+def _bound_of_size_one(generators: Matrix, norm: Norm) -> MixingBound:
+    """`largest_norms` where the largest entry is about 1: what underflow takes of the others is far below `TINY`."""
     sizes = np.abs(generators)
     reach = sizes.sum(axis=1)  # (R, n): the largest absolute value of each coordinate
     up = 1.0 + gamma(generators.shape[1] + generators.shape[2] + 8)
     if norm is Norm.L1:
+        if not generators.shape[2]:
+            return MixingBound(np.zeros(len(sizes)), np.zeros(sizes.shape[:2]))
         widest = reach.argmax(axis=1)
         shares = sizes[np.arange(len(sizes)), :, widest]
         return MixingBound(reach.max(axis=1, initial=0.0) * up + TINY, shares)

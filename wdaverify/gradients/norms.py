@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from wdaverify._types import Norm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from wdaverify._types import Vector
 
 _BITS = 128
 """Bits of the integer square root: far more than a float64 holds."""
@@ -17,6 +22,8 @@ _BITS = 128
 
 def dual_norm_ends(numerators: Sequence[int], denominator: int, norm: Norm) -> tuple[float, float]:
     """The dual norm of a rational gradient between two neighbouring floats (or one, where it is a float).
+
+    Beyond the range of floats the ends are the largest one and infinity.
 
     Parameters
     ----------
@@ -42,14 +49,39 @@ def dual_norm_ends(numerators: Sequence[int], denominator: int, norm: Norm) -> t
     return low, low if Fraction(low) ** 2 == square else math.nextafter(low, math.inf)
 
 
+def float_norms(vectors: Vector, norm: Norm) -> Vector:
+    """The dual norms (...) of float vectors (..., n), each within ``gamma_(n+8)`` of itself plus the smallest normal float.
+
+    No square over- or underflows: vectors are scaled by powers of two.
+
+    Examples
+    --------
+    >>> float_norms(np.array([[3e-200, -4e-200], [0.0, 0.0]]), Norm.L2).tolist()
+    [5e-200, 0.0]
+    """
+    if norm is not Norm.L2:
+        sizes: Vector = np.linalg.norm(vectors, ord=norm.dual.order, axis=-1)
+        return sizes
+    exponents = np.frexp(np.abs(vectors).max(axis=-1, initial=0.0))[1]
+    return np.asarray(np.ldexp(np.linalg.norm(np.ldexp(vectors, -exponents[..., None]), axis=-1), exponents))
+
+
 def _down(value: Fraction) -> float:
-    nearest = float(value)
-    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
+    nearest = _nearest(value)
+    return nearest if nearest <= value else math.nextafter(nearest, -math.inf)
 
 
 def _up(value: Fraction) -> float:
-    nearest = float(value)
-    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
+    nearest = _nearest(value)
+    return nearest if nearest >= value else math.nextafter(nearest, math.inf)
+
+
+def _nearest(value: Fraction) -> float:
+    """The nearest float to a nonnegative rational, the largest one beyond their range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return sys.float_info.max
 
 
 def _root_down(square: Fraction) -> float:
@@ -59,4 +91,4 @@ def _root_down(square: Fraction) -> float:
     scaled = (square.numerator << (2 * shift)) // square.denominator
     low = _down(Fraction(math.isqrt(scaled), 1 << shift))
     above = math.nextafter(low, math.inf)
-    return above if Fraction(above) ** 2 <= square else low
+    return above if math.isfinite(above) and Fraction(above) ** 2 <= square else low

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify._deadline import Deadline
+from wdaverify.bounds.crown import crown_bounds
+from wdaverify.domain import Regions
 from wdaverify.gradients.by_enumeration import largest_gradients_by_enumeration
 from wdaverify.gradients.by_search import constant_answer, largest_gradients_by_search
 from wdaverify.gradients.ground import counted_coordinates
 from wdaverify.gradients.question import GradientAnswer, GradientLimits
+from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.result import End
 
 if TYPE_CHECKING:
@@ -29,7 +33,14 @@ if TYPE_CHECKING:
 
 _CELLS = ((4, 100_000, 0), (6, 4_000, 2_000), (2**60, 0, 40))
 """Up to so many free inputs: cells that are worth visiting, and more for every question. Measured: 0.1 to 0.3 ms a cell for up
-to six inputs, 2 ms for 64, against a tree of 0.1 to 3 s a question; in the plane trees of a hundred neurons do not close."""
+to six inputs, 1 ms for 64, against a tree of 0.1 to 3 s a question; in the plane trees of a hundred neurons do not close."""
+
+_PLANE, _FEW = 6, 24
+"""With more inputs than the first, cells are visited only where at most so many neurons are unstable: the visit sees whole
+layers of regions before the first cell."""
+
+_SHARE = 0.3
+"""Part of the time left that the visit may use."""
 
 
 def largest_gradients(
@@ -88,7 +99,11 @@ def largest_gradients(
         return tuple(constant_answer(box) for _ in questions)
     mask = np.zeros(len(box.lower), dtype=bool)
     mask[counted] = True
-    cells = replace(limits, nodes=min(limits.nodes, _worth_visiting(box, len(questions))))
+    worth = _worth_visiting(network, box, len(questions))
+    if not worth:
+        return largest_gradients_by_search(backend, network, box, questions, coordinates=mask, limits=limits, seed=seed)
+    until = limits.deadline if limits.deadline.unlimited else Deadline.after(_SHARE * limits.deadline.remaining)
+    cells = replace(limits, nodes=min(limits.nodes, worth), deadline=until)
     visited = largest_gradients_by_enumeration(backend, network, box, questions, coordinates=mask, limits=cells)
     if all(answer.end in (End.CLOSED, End.INTERRUPTED) for answer in visited) or limits.deadline.passed:
         return visited
@@ -96,9 +111,13 @@ def largest_gradients(
     return tuple(_better(*pair) for pair in zip(visited, searched, strict=True))
 
 
-def _worth_visiting(box: Box, questions: int) -> int:
+def _worth_visiting(network: Network, box: Box, questions: int) -> int:
     """How many cells are visited before branch and bound takes over."""
     dimensions = int(np.count_nonzero(box.lower < box.upper))
+    if dimensions > _PLANE:
+        regions = Regions.of_box(box, network.inputs)
+        if np.count_nonzero(NeuronBounds.of(network, regions, crown_bounds(network, regions)).unstable) > _FEW:
+            return 0
     base, more = next((base, more) for most, base, more in _CELLS if dimensions <= most)
     return base + more * questions
 

@@ -4,7 +4,8 @@ On an activation cell the margins ``z_j = f_j - f_y`` (j != y) are affine with f
 
 .. math:: \nabla ce = \sum_{j \ne y} p_j g_j, \qquad p_j = \frac{e^{z_j}}{1 + \sum_{k \ne y} e^{z_k}}.
 
-On a box of margins every p_j lies between its values at two corners, because it grows with ``z_j`` and falls with the others;
+With ``1 / p_j = 1 + e^-z_j + sum_{k != y, j} e^(z_k - z_j)`` margins may have any size: what overflows is a share of 0. On a box
+of margins every p_j lies between its values at two corners, because it grows with ``z_j`` and falls with the others;
 hence bounds of every coordinate of the gradient, and also ``||grad|| <= (sum_j p_j) max_j ||g_j||``. Boxes are halved, best
 first; half-spaces that are known to hold all margins of the cell cut them away.
 """
@@ -16,17 +17,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wdaverify._tolerances import TINY
 from wdaverify.bounds.rounding import gamma
+from wdaverify.gradients.norms import float_norms
 
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, Matrix, Norm, Vector
 
 SLACK = 1.0 + 2.0**-45
 """Covers float64 exponentials (trusted to a few ulps, as every libm documents), sums over classes and quotients."""
-
-
-_LARGE = 700.0
-"""Margins beyond this are bounded trivially: their exponentials overflow."""
 
 
 class Shares(NamedTuple):
@@ -46,16 +45,20 @@ def shares(low: Matrix, high: Matrix) -> Shares:
     >>> found.low.round(6).tolist(), found.high.round(6).tolist(), found.total.round(6).tolist()
     ([[0.5]], [[0.75]], [0.75])
     """
-    moderate = np.asarray((np.maximum(np.abs(low), np.abs(high)) < _LARGE).all(axis=1))
-    small, large = (np.exp(np.where(moderate[:, None], end, 0.0)) for end in (low, high))
-    others = 1.0 - np.eye(low.shape[1])  # sums over the others have positive terms only: nothing cancels
-    most = large / (large + (1.0 + small @ others)) * SLACK
-    least = small / (small + (1.0 + large @ others)) / SLACK
-    total = 1.0 / (1.0 + 1.0 / large.sum(axis=1)) * SLACK
-    known = moderate[:, None]
-    return Shares(
-        np.where(known, least, 0.0), np.where(known, np.minimum(most, 1.0), 1.0), np.where(moderate, np.minimum(total, 1.0), 1.0)
-    )
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        most = 1.0 / (1.0 + np.exp(-high) + _others(low, high, -np.inf)) * SLACK + TINY
+        least = 1.0 / (1.0 + np.exp(-low) + _others(high, low, np.inf)) / SLACK - TINY
+        total = 1.0 / (1.0 + 1.0 / np.exp(high).sum(axis=1)) * SLACK + TINY
+    # infinite margins may leave no number, which bounds nothing
+    return Shares(np.fmax(least, 0.0), *(np.where(np.isnan(ends), 1.0, np.minimum(ends, 1.0)) for ends in (most, total)))
+
+
+def _others(margins: Matrix, own: Matrix, side: float) -> Matrix:
+    """``sum_{k != j} exp(margins_k - own_j)``, shape (B, J), with the differences rounded to a side."""
+    powers = np.exp(np.nextafter(margins[:, None, :] - own[:, :, None], side))
+    diagonal = np.arange(margins.shape[1])
+    powers[:, diagonal, diagonal] = 0.0
+    return np.asarray(powers.sum(axis=2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +68,7 @@ class CellGradients:
     Attributes
     ----------
     gradients
-        Shape (J, n'), float64, each entry within an ulp of the exact one.
+        Shape (J, n'), float64, each entry the nearest to the exact one, infinite beyond the range of floats.
     norms
         Upper bounds (J,) of their dual norms.
     norm
@@ -81,11 +84,11 @@ class CellGradients:
         p = shares(low, high)
         ends = p.low[:, :, None] * self.gradients, p.high[:, :, None] * self.gradients
         least, most = (pick(*ends).sum(axis=1) for pick in (np.minimum, np.maximum))
-        sizes = np.linalg.norm(np.maximum(np.abs(least), np.abs(most)), ord=self.norm.dual.order, axis=1)
-        # rounding of products and sums is relative to the sizes of the terms
+        sizes = float_norms(np.maximum(np.abs(least), np.abs(most)), self.norm)
+        # rounding of products and sums is relative to the sizes of the terms, or below TINY
         lost = gamma(self.gradients.shape[0] + self.gradients.shape[1] + 8) * (p.high @ self.norms)
-        coordinatewise = (sizes + lost) * SLACK
-        return np.asarray(np.nextafter(np.minimum(coordinatewise, p.total * self.norms.max() * SLACK), np.inf))
+        coordinatewise = (sizes + lost + TINY) * SLACK
+        return np.asarray(np.nextafter(np.fmin(coordinatewise, p.total * self.norms.max() * SLACK), np.inf))
 
 
 class MarginBoxes:

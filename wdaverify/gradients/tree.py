@@ -76,7 +76,7 @@ class GradientTree:
         while self.end is None:
             self._flight = self._popped()
             if not self._flight:
-                self.end = End.NUMERICAL if self._stuck else End.CLOSED
+                self.end = End.NUMERICAL if self._stuck or np.isinf(self._closed).any() else End.CLOSED
             elif self.nodes >= stop or self._limits.deadline.passed:
                 self._return()
                 return

@@ -11,7 +11,8 @@ slopes the remainder is centred first). One symbol xi per open neuron: the gradi
 correlations between its coordinates survive.
 
 Rounding: every generator is a sum of products along paths through the network, so the sum of the sizes of all generators
-stays below ``|W_1|^T ... |W_L|^T |c|`` (times the growth that slopes cause), and each step loses at most ``gamma`` of it.
+stays below ``|W_1|^T ... |W_L|^T |c|`` (times the growth that slopes cause), and each step loses at most ``gamma`` of it. What
+underflow takes is absolute, and later weights may be huge: it is pulled back beside the sizes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from wdaverify.ir.compiled import CompiledNetwork, Factor
 
 _EXTRA = 12
-"""Roundings of one step beside those of its products: halves, radii, sums of readers."""
+"""Roundings of one step beside those of its products and of sums over symbols: halves, radii, sums of readers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,20 +211,27 @@ def lost_in_zonotopes(
     sloped
         Whether slopes other than 1/2 are used, by which the sizes may double at each ReLU.
     """
-    pending = {compiled.output: np.abs(forms)}
-    relative, result = gamma(_EXTRA), np.zeros((len(forms), len(coordinates)))
+    pending = {compiled.output: np.stack([np.abs(forms), np.zeros_like(forms)])}  # sizes, and what underflow took of them
+    relative, symbols = gamma(_EXTRA), 1
+    sizes, taken = np.zeros((2, len(forms), len(coordinates)))
     for step in reversed(compiled.steps):
-        sizes = pending.pop(step.slot, None)
-        if sizes is None:
+        both = pending.pop(step.slot, None)
+        if both is None:
             continue
         if isinstance(step, InputStep):
-            result = sizes[:, coordinates]
+            sizes, taken = both[:, :, coordinates]
         elif isinstance(step, AffineStep):
             relative = (1.0 + relative) * (1.0 + gamma(step.terms + _EXTRA)) - 1.0
+            # every product may underflow, in every symbol, and a subnormal weight be half an ulp away from the exact one
+            least = LEAST * ((step.terms + _EXTRA) * (symbols + 4.0) + both[0].sum(axis=1)[:, None])
             for source, factor in zip(step.sources, step.factors, strict=True):
-                pending[source] = pending.get(source, 0.0) + _sized(factor, sizes)
+                pulled = np.stack([_sized(factor, both[0]), _sized(factor, both[1]) + least])
+                pending[source] = pending.get(source, 0.0) + pulled
         else:
-            relative = (1.0 + relative) * (1.0 + gamma(_EXTRA)) - 1.0
-            kept = np.where(dead[step.neurons], 0.0, sizes * (2.0 if sloped else 1.0))
+            alive = ~dead[step.neurons]
+            relative = (1.0 + relative) * (1.0 + gamma(symbols + _EXTRA)) - 1.0
+            symbols += int(alive.sum())
+            both[1] += LEAST * (symbols + _EXTRA)
+            kept = np.where(alive, both * (2.0 if sloped else 1.0), 0.0)
             pending[step.source] = pending.get(step.source, 0.0) + kept
-    return (result * relative + LEAST * (1.0 + result)) * INFLATION
+    return np.asarray((sizes * relative + taken * (1.0 + relative) + LEAST * (1.0 + sizes)) * INFLATION)

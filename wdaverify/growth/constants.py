@@ -20,7 +20,8 @@ from wdaverify.growth.ground import check_domain
 from wdaverify.growth.methods import METHODS, ORACLES, Run
 from wdaverify.growth.options import LipschitzOptions
 from wdaverify.growth.record import Interrupted, LipschitzConstant
-from wdaverify.growth.slope import slope
+from wdaverify.growth.slope import Slope, slope
+from wdaverify.growth.workers import pieces_of, solve_in_processes
 from wdaverify.ir.replay import float_replay
 from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.search.engine_names import engine_for
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Norm
     from wdaverify.functionals import Functional
     from wdaverify.gradients.question import GradientAnswer
-    from wdaverify.growth.slope import Slope
+    from wdaverify.growth.workers import Piece
     from wdaverify.ir.network import Network
 
 _SLOPES = 0.25
@@ -128,7 +129,12 @@ def lipschitz_constants(
     options = (options or LipschitzOptions()).started()
     box = check_domain(Box(0, 1) if domain is None else domain, network.inputs)
     wanted, ground_norms = expand_functionals(functionals, network.outputs), [parse_norm(norm) for norm in norms]
-    _check_known(wanted)
+    engine = engine_for(options.engine, options.solver)
+    _check_known(wanted, engine)
+    options = replace(options, engine=engine)
+    pieces = pieces_of(wanted, ground_norms, options.workers)
+    if options.workers > 1 and len(pieces) > 1:
+        return _in_processes(network, box, wanted, ground_norms, pieces, options)
     search = _Pass(network, box, ground_norms, options)
     try:
         search.run(wanted)
@@ -137,11 +143,38 @@ def lipschitz_constants(
     return search.constants(wanted)
 
 
-def _check_known(functionals: Sequence[Functional]) -> None:
-    """Refuse what no method is there for."""
+def _in_processes(
+    network: Network,
+    box: Box,
+    functionals: Sequence[Functional],
+    norms: Sequence[Norm],
+    pieces: Sequence[Piece],
+    options: LipschitzOptions,
+) -> tuple[LipschitzConstant, ...]:
+    """The constants from several processes; what was not reached has the product of operator norms."""
+    found, interrupted = solve_in_processes(_solve_piece, network, box, pieces, options)
+    unknown = _Pass(network, box, norms, options).constants(functionals)
+    constants = tuple(found.get((constant.functional, constant.norm), constant) for constant in unknown)
+    if interrupted:
+        raise Interrupted(constants)
+    return constants
+
+
+def _solve_piece(network: Network, box: Box, piece: Piece, options: LipschitzOptions) -> tuple[LipschitzConstant, ...]:
+    """The constants of a piece, in this process."""
+    functionals, norms = piece
+    search = _Pass(network, box, norms, options)
+    search.run(functionals)
+    return search.constants(functionals)
+
+
+def _check_known(functionals: Sequence[Functional], engine: str) -> None:
+    """Refuse what an engine has no method for."""
     for functional in functionals:
-        if functional.loss not in METHODS:
-            raise InputError(f"functional '{functional.name}': no method finds the constant of {functional.loss}")
+        if engine == "milp" and functional.loss == "cross-entropy":
+            raise InputError(
+                f"functional '{functional.name}' is not piecewise linear: engine milp has no program for it, give search"
+            )
 
 
 class _Pass:
@@ -149,7 +182,8 @@ class _Pass:
 
     def __init__(self, network: Network, box: Box, norms: Sequence[Norm], options: LipschitzOptions) -> None:
         self._network, self._box, self._norms, self._options = network, box, norms, options
-        self._engine = engine_for(options.engine, options.solver)
+        assert options.engine is not None
+        self._oracle = ORACLES[options.engine]
         self._backend = get_backend(options.solver)
         self._answers: dict[tuple[Functional, Norm], GradientAnswer] = {}
         self._slopes: dict[tuple[tuple[int, ...], int | None, Norm], Slope] = {}
@@ -175,9 +209,7 @@ class _Pass:
 
     def _answer(self, group: Sequence[Functional], deadline: Deadline) -> None:
         """Ask the method of one kind of functionals."""
-        run = Run(
-            oracle=ORACLES[self._engine], backend=self._backend, limits=GradientLimits(deadline=deadline), seed=self._options.seed
-        )
+        run = Run(oracle=self._oracle, backend=self._backend, limits=GradientLimits(deadline=deadline), seed=self._options.seed)
         answers = METHODS[group[0].loss](run, self._network, self._box, group, self._norms)
         self._answers.update(zip(product(group, self._norms), answers, strict=True))
         if any(answer.end is End.INTERRUPTED for answer in answers):
@@ -195,6 +227,8 @@ class _Pass:
         questions = {(f.plus, f.minus, norm): (f, norm) for f in reversed(functionals) for norm in self._norms}
         deadline = self._options.deadline
         for done, (key, (functional, norm)) in enumerate(reversed(questions.items())):
+            if deadline.passed:
+                return
             share = Deadline.after(None if deadline.unlimited else deadline.remaining / (len(questions) - done))
             found = slope(backend, self._network, functional, norm, deadline=share)
             self._slopes[key] = replace(found, value=replace(found.value, gap=self._options.gap))
@@ -213,21 +247,26 @@ class _Pass:
         return tuple(found)
 
     def _record(self, functional: Functional, norm: Norm, bounds: dict[str, float]) -> LipschitzConstant:
-        """One answer; what was not reached keeps the product of operator norms as upper end."""
+        """One answer; where the search says less than the product of operator norms, that is the upper end."""
         answer = self._answers.get((functional, norm))
-        gap = self._options.gap
-        if answer is None:
-            value = Bracket(lower=0.0, upper=functional_bound(self._network, functional, bounds, norm), gap=gap)
-        else:
-            value = Bracket(lower=answer.lower, upper=answer.upper, evidence=answer.evidence, gap=gap)
+        value = Bracket(lower=0.0, upper=functional_bound(self._network, functional, bounds, norm), gap=self._options.gap)
+        if answer is not None:
+            value = replace(value, lower=answer.lower)
+            if answer.upper < value.upper:
+                value = replace(value, upper=answer.upper, evidence=answer.evidence)
         return LipschitzConstant(
             functional=functional.name,
             norm=norm,
             value=value,
             point=None if answer is None else answer.point,
-            slope=self._slopes.get((functional.plus, functional.minus, norm)),
+            slope=None if self._box.bounded else self._slope(functional, norm, value),
             network=self._network,
         )
+
+    def _slope(self, functional: Functional, norm: Norm, constant: Bracket) -> Slope:
+        """The slope; one that was not reached is at least 0 and at most the constant (docs/theory.md, Theorem 6 (a))."""
+        known = self._slopes.get((functional.plus, functional.minus, norm))
+        return known or Slope(functional=functional, norm=norm, value=replace(constant, lower=0.0), direction=None)
 
 
 def _groups(functionals: Sequence[Functional]) -> Iterator[list[Functional]]:

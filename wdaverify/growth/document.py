@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def options_record(norm: Norm, options: LipschitzOptions) -> dict[str, Any]:
     """The options as the file records them."""
-    names = ("time_limit", "gap", "engine", "solver", "seed")
+    names = ("time_limit", "gap", "engine", "solver", "seed", "workers")
     return {"norm": str(norm), **{name: getattr(options, name) for name in names}}
 
 

@@ -26,6 +26,8 @@ class LipschitzOptions:
         Seconds that a call may take; what is not closed by then stays a bracket. The clock starts with the call.
     seed
         Seed of random points.
+    workers
+        Processes that share the functionals (and norms); they share no discoveries.
     deadline
         The end of a clock that runs already (the command line's starts when it is read); leave it to `started`.
 
@@ -40,12 +42,14 @@ class LipschitzOptions:
     gap: float = DEFAULT_GAP
     time_limit: float | None = None
     seed: int = 0
+    workers: int = 1
     deadline: Deadline = field(default_factory=Deadline, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_gap(self.gap)
         check_time_limit(self.time_limit)
         check_count("seed", self.seed, least=0)
+        check_count("workers", self.workers, least=1)
 
     def started(self) -> LipschitzOptions:
         """The options with their clock running; one that runs already goes on."""

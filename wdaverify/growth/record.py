@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wdaverify.growth.slope import Slope
     from wdaverify.ir.network import Network
 
-NAME_WIDTH = 20
+_NAME_WIDTH = 20
 """Names of functionals are padded to this width, so that the lines of several constants are aligned."""
 
 
@@ -66,7 +66,8 @@ class LipschitzConstant:
         return None if self.point is None else activation_cell(self.network.compiled, exact_phases(self.network, self.point))
 
     def __str__(self) -> str:
-        return f"{self.functional:<{NAME_WIDTH}}  {self.norm:<4}  {self.value}"
+        slope = "" if self.slope is None else f", slope {self.slope.value}"
+        return f"{self.functional:<{_NAME_WIDTH}}  {self.norm:<4}  {self.value}{slope}"
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: a search that was told to stop

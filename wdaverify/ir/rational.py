@@ -64,3 +64,24 @@ def common_denominator(groups: Sequence[Sequence[Fraction]]) -> tuple[list[Objec
     return [
         np.array([q.numerator * (denominator // q.denominator) for q in group], dtype=object) for group in groups
     ], denominator
+
+
+def quotients(numerators: ObjectArray, denominators: ObjectArray | int) -> Vector:
+    """The nearest float64 to each quotient of integers; infinite beyond the range of floats.
+
+    Examples
+    --------
+    >>> quotients(np.array([1, -(10**400)], dtype=object), 4).tolist()
+    [0.25, -inf]
+    """
+    return np.asarray(_quotient(numerators, denominators), dtype=np.float64)
+
+
+def _nearest(numerator: int, denominator: int) -> float:
+    try:
+        return numerator / denominator
+    except OverflowError:
+        return math.inf if (numerator > 0) == (denominator > 0) else -math.inf
+
+
+_quotient = np.frompyfunc(_nearest, 2, 1)
