@@ -3,8 +3,8 @@
 One program for every form and norm (`encode.jacobian`); nothing of the search is shared but the question. Its patterns have
 closed cells, so that its optimum may be the gradient of a face that is no cell (docs/theory.md, "Lipschitz constants"). The
 pattern of every optimum is therefore judged in exact arithmetic (`cells.interior`): a full-dimensional cell gives a lower end;
-a pattern proved to have no interior is excluded from all programs, and the program is solved again; one that stays undecided is
-excluded too, and its gradient, computed exactly, counts for upper ends.
+a pattern proved to have no interior is excluded from all programs, with all others that share the part the proof needs, and the
+program is solved again; one that stays undecided is excluded too, and its gradient, computed exactly, counts for upper ends.
 
 The l2 norm is not piecewise linear. Its bracket has the lower end of the cells that were found and the upper end of
 
@@ -26,6 +26,7 @@ from wdaverify._tolerances import TINY, UNIT_ROUNDOFF
 from wdaverify._types import Norm
 from wdaverify.bracket import Evidence
 from wdaverify.cells.interior import InteriorKind, interior_at, interior_of
+from wdaverify.gradients.exclusions import Exclusion, smallest_empty_part
 from wdaverify.gradients.milp_program import GradientProgram, Problem
 from wdaverify.gradients.norms import dual_norm_ends
 from wdaverify.gradients.question import GradientAnswer, GradientLimits
@@ -154,7 +155,7 @@ class _Search:
         pairs = range(len(targets.norms))
         self._best = [_Best(0.0, None) for _ in pairs]
         self._pieces = {key: _Piece(problem, *key) for pair in pairs for key in self._keys(pair)}
-        self._excluded: dict[bytes, BoolArray] = {}
+        self._excluded: list[Exclusion] = []
         self._cells = 0  # full-dimensional ones
         self._nodes, self._late = 0, False
 
@@ -217,12 +218,12 @@ class _Search:
         program = GradientProgram(self._problem, piece.form, piece.dual)
         piece.slack = program.slack
         while True:
-            program.exclude(list(self._excluded.values()))
+            program.exclude(self._excluded)
             solution = program.solve(self._backend, deadline)
             self._nodes += solution.nodes
             self._late |= solution.status is Status.LIMIT
             phases = solution.phases
-            if phases is not None and phases.tobytes() in self._excluded:
+            if phases is not None and any(part.covers(phases) for part in self._excluded):
                 return  # the solver did not read the program: nothing it says counts
             kind = None if phases is None else self._judge(phases)
             none_left = solution.upper == -math.inf and (self._cells > 0 or piece.undecided == 0.0)
@@ -246,7 +247,10 @@ class _Search:
             ends = self._norm_ends(phases)
             for piece in self._pieces.values():
                 piece.undecided = max(piece.undecided, ends(piece.form, piece.dual.dual)[1])
-        self._excluded[phases.tobytes()] = phases
+            self._excluded.append(Exclusion(phases, np.ones(len(phases), dtype=np.bool_)))
+            return interior.kind
+        deadline = self._limits.deadline
+        self._excluded.append(smallest_empty_part(self._backend, problem.network, problem.box, phases, deadline))
         return interior.kind
 
     def _offer(self, phases: BoolArray, point: Vector) -> None:

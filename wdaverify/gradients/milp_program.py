@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wdaverify.bounds.adjoint import AdjointIntervals
     from wdaverify.bounds.layer_bounds import LayerBounds
     from wdaverify.domain import Box
+    from wdaverify.gradients.exclusions import Exclusion
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
 
@@ -66,11 +67,10 @@ class Problem:
     @property
     def ranges(self) -> Ranges:
         """The bounds of inputs and pre-activations, as encoders take them."""
-        name = self.network.input
-        return Ranges(
-            {**{node: ends[0] for node, ends in self.bounds.lower.items()}, name: self.box.lower},
-            {**{node: ends[0] for node, ends in self.bounds.upper.items()}, name: self.box.upper},
-        )
+        lower, upper = {}, {}
+        for node in self.bounds.lower:
+            lower[node], upper[node] = _kept_from_zero(self.bounds.lower[node][0], self.bounds.upper[node][0])
+        return Ranges({**lower, self.network.input: self.box.lower}, {**upper, self.network.input: self.box.upper})
 
     @property
     def finite(self) -> bool:
@@ -131,20 +131,20 @@ class GradientProgram:
         """What is given away of every dual bound."""
         return MIP_SLACK * self._unit
 
-    def exclude(self, patterns: Sequence[BoolArray]) -> None:
-        """Cut off the patterns (neurons,) of a growing list that are new: some binary must differ from each.
+    def exclude(self, exclusions: Sequence[Exclusion]) -> None:
+        """Cut off the parts of patterns, of a growing list, that are new: some binary must differ from each.
 
         ::
 
             sum_{k active} (1 - d_k) + sum_{k inactive} d_k >= 1
         """
-        neurons = np.flatnonzero(self._binaries >= 0)
-        for phases in patterns[self._excluded :]:
-            active = phases[neurons]
+        for exclusion in exclusions[self._excluded :]:
+            neurons = np.flatnonzero((self._binaries >= 0) & exclusion.decided)
+            active = exclusion.phases[neurons]
             self._builder.add_row(
                 self._binaries[neurons], np.where(active, -1.0, 1.0), 1.0 - float(np.count_nonzero(active)), np.inf
             )
-        self._excluded = len(patterns)
+        self._excluded = len(exclusions)
 
     def solve(self, backend: Backend, deadline: Deadline) -> Solution:
         """Maximise; only the solver's dual bound says anything about the maximum."""
@@ -167,6 +167,13 @@ class GradientProgram:
         stable = per_neuron(self._graph, self._graph.nodes) >= 0
         open_ = self._binaries >= 0
         return np.where(open_, primal[self._binaries] > 0.5, stable)
+
+
+def _kept_from_zero(lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+    """Ends of open phases moved outward where they are so near to 0 that solvers would drop them as coefficients."""
+    unit = power_of_two(float(np.maximum(np.abs(lower), np.abs(upper)).max(initial=0.0)))
+    is_open, least = (lower < 0) & (upper > 0), SMALLEST_END * unit
+    return np.where(is_open, np.minimum(lower, -least), lower), np.where(is_open, np.maximum(upper, least), upper)
 
 
 def _deciding(network: Network) -> set[str]:
