@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,8 +18,8 @@ from wdaverify._errors import InputError
 from wdaverify._types import Norm
 from wdaverify.bracket import Evidence
 from wdaverify.domain import Box
+from wdaverify.gradients import by_search
 from wdaverify.gradients import tree as tree_module
-from wdaverify.gradients.by_search import largest_gradients_by_search
 from wdaverify.gradients.oracle import largest_gradients
 from wdaverify.gradients.question import GradientLimits, GradientQuestion
 from wdaverify.program.backend import get_backend
@@ -25,6 +27,10 @@ from wdaverify.search.result import End
 
 HIGHS = get_backend("highs")
 UNIT = Box(-1, 1)
+
+largest_gradients_by_search = partial(by_search.largest_gradients_by_search, regions=False)
+"""The trees over phases: those over regions have a file of their own."""
+
 ABS_IDENTITY = mlp([[[1.0], [-1.0]], [[1.0, -1.0]]], [[0.0, 0.0], [0.0]])
 
 

@@ -7,8 +7,9 @@ from points that satisfy all inequalities strictly. The Newton step of the centr
 
     (D + W^T E W) du = t + tau (W^T 1/s - 1/(1 - u) + 1/(1 + u)),    D = y'/(1 - u) + y/(1 + u),  E = diag(mu / s)
 
-and is solved in as many unknowns as there are walls, by the formula of Sherman, Morrison and Woodbury. Every iterate is a point
-strictly inside, and its multipliers mu are worth a proof: a program is given up as soon as either answers the question.
+and is solved in as many unknowns as there are coordinates or walls (by the formula of Sherman, Morrison and Woodbury). Every
+iterate is a point strictly inside, and its multipliers mu are worth a proof: a program is given up as soon as either answers
+the question.
 """
 
 from __future__ import annotations
@@ -150,8 +151,13 @@ def newton(slopes: Vector, curvatures: Matrix, diagonal: Matrix, gradient: Matri
     """Solve ``(D + W^T E W) x = g`` for each of P programs; shapes (P, K, f), (P, K), (P, f) and (P, f)."""
     roots = np.sqrt(np.maximum(curvatures, 0.0))
     scaled = slopes * roots[:, :, None]
+    count, size = slopes.shape[1:]
+    if size <= count:
+        matrices = scaled.transpose(0, 2, 1) @ scaled
+        matrices[:, np.arange(size), np.arange(size)] += diagonal
+        return _solved(matrices, gradient)
     inner = (scaled / diagonal[:, None]) @ scaled.transpose(0, 2, 1)
-    inner[:, np.arange(inner.shape[1]), np.arange(inner.shape[1])] += 1.0
+    inner[:, np.arange(count), np.arange(count)] += 1.0
     straight = gradient / diagonal
     right = (scaled @ straight[:, :, None])[:, :, 0]
     correction = _solved(inner, right)[:, :, None]

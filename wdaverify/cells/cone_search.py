@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import BoolArray, Matrix
+    from wdaverify.cells.guide import Guide
     from wdaverify.cells.pieces import Pieces
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 class ConeSearch:
     """The search on one network without biases and a bounded box that contains 0."""
 
-    def __init__(self, backend: Backend, network: Network, box: Box, deadline: Deadline) -> None:
-        self._backend, self._network, self._box, self._deadline = backend, network, box, deadline
+    def __init__(self, backend: Backend, network: Network, box: Box, deadline: Deadline, *, guide: Guide | None = None) -> None:
+        self._network, self._box, self._deadline = network, box, deadline
         self.frame = Frame.of(box)
         self._propagation = Propagation(network.compiled, self.frame)
+        self._sections = [LayerSearch(backend, network, face, deadline, guide=guide) for face in self._faces()]
+        self._seen: set[bytes] = set()
 
     @staticmethod
     def fits(network: Network, box: Box) -> bool:
@@ -45,17 +48,32 @@ class ConeSearch:
         return no_biases and bool(((box.lower <= 0.0) & (box.upper >= 0.0)).all()) and bool((box.lower < box.upper).any())
 
     def cells(self) -> Iterator[FoundCells | Prefix]:
-        """Every cell once, and the prefixes that could not be decided."""
-        seen: set[bytes] = set()
-        for face in self._faces():
-            for part in LayerSearch(self._backend, self._network, face, self._deadline).cells():
-                if isinstance(part, Prefix):
-                    yield part
-                    continue
-                keys = [phases.tobytes() for phases in part.phases]
-                fresh = np.array([k for k, key in enumerate(keys) if key not in seen], dtype=np.int64)
-                seen.update(keys)
-                yield from self._inside(part.phases[fresh], part.points[fresh])
+        """Every cell once, and the prefixes that could not be decided; past the deadline all that is left."""
+        while self.open:
+            if self._deadline.passed:
+                yield from self.prefixes()
+                return
+            yield from self.step()
+
+    @property
+    def open(self) -> bool:
+        """Whether there is more to do."""
+        return any(section.open for section in self._sections)
+
+    def step(self) -> Iterator[FoundCells | Prefix]:
+        """Work on one batch of nodes of the first face that has any."""
+        for part in next(section for section in self._sections if section.open).step():
+            if isinstance(part, Prefix):
+                yield part
+                continue
+            keys = [phases.tobytes() for phases in part.phases]
+            fresh = np.array([k for k, key in enumerate(keys) if key not in self._seen], dtype=np.int64)
+            yield from self._inside(part.phases[fresh], part.points[fresh])
+            self._seen.update(keys)
+
+    def prefixes(self) -> list[Prefix]:
+        """What is left to do on all faces."""
+        return [prefix for section in self._sections for prefix in section.prefixes()]
 
     def _faces(self) -> Iterator[Box]:
         """The faces of the box that do not contain 0."""

@@ -36,7 +36,7 @@ class LayerDecisions:
         self._network, self._compiled, self._box, self._frame = network, network.compiled, box, frame
         self._proofs: dict[tuple[bytes, ...], bool] = {}
 
-    def entered(self, layer: int, phases: BoolArray, slots: Slots, regions: Regions) -> Nodes:
+    def entered(self, layer: int, phases: BoolArray, slots: Slots, regions: Regions, worth: Vector) -> Nodes:
         """Begin a layer with prefixes (B,) of the layers before.
 
         Functions that may be nothing but roundings are computed exactly. The phases of constant functions are decided (0 counts
@@ -61,7 +61,7 @@ class LayerDecisions:
             targets = Pieces(-current.rows if phase else current.rows, current.errors)
             known = is_open & excluded(targets, nothing, np.zeros((*current.errors.shape, 0)))
             phases[:, step.neurons][known], is_open = phase, is_open & ~known
-        return Nodes(layer, is_open, phases, slots, regions)
+        return Nodes(layer, is_open, phases, slots, regions, worth)
 
     def settled(self, nodes: Nodes) -> tuple[Nodes, list[Prefix]]:
         """Decide the open neurons that do not change sign; the prefixes are sides that have to be searched otherwise."""
@@ -88,7 +88,7 @@ class LayerDecisions:
         is_open[:, own] = wanted & sides.plus & sides.minus
         thin = np.asarray((wanted & ~sides.plus & ~sides.minus).any(axis=1))  # the region is as thin as the resolution
         strays += [self.prefix(nodes.layer, phases[b], decided[b]) for b in np.flatnonzero(thin)]
-        nodes = Nodes(nodes.layer, is_open, phases, nodes.slots, regions)
+        nodes = Nodes(nodes.layer, is_open, phases, nodes.slots, regions, nodes.worth)
         return nodes[~thin] if thin.any() else nodes, strays
 
     def functions(self, nodes: Nodes) -> Pieces:
@@ -96,6 +96,14 @@ class LayerDecisions:
         current = nodes.slots[self._compiled.relus[nodes.layer].source]
         assert current is not None
         return current.broadcast(nodes.count)
+
+    def signs(self, nodes: Nodes) -> Matrix:
+        """The phases of prefixes (B, neurons) as 1 and -1; 0 where open."""
+        step = self._compiled.relus[nodes.layer]
+        signs = np.where(nodes.phases, 1.0, -1.0)
+        signs[:, step.first :] = 0.0
+        signs[:, step.neurons] = np.where(nodes.open, 0.0, np.where(nodes.phases[:, step.neurons], 1.0, -1.0))
+        return signs
 
     def prefix(self, layer: int, phases: BoolArray, decided: BoolArray) -> Prefix:
         """All layers before one, and the decided neurons (size,) of that one."""

@@ -12,7 +12,7 @@ split separates cells, the tree has as many leaves as there are cells. Nodes of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +24,14 @@ from wdaverify.cells.layer_decisions import LayerDecisions, tolerances_of
 from wdaverify.cells.nodes import Nodes
 from wdaverify.cells.pieces import Frame, Pieces, Propagation, agrees
 from wdaverify.cells.vertex_regions import VertexRegions
+from wdaverify.cells.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import BoolArray, Matrix
+    from wdaverify._types import BoolArray, Matrix, Vector
+    from wdaverify.cells.guide import Guide
     from wdaverify.cells.pieces import Slots
     from wdaverify.cells.regions import Regions
     from wdaverify.domain import Box
@@ -72,9 +74,20 @@ class LayerSearch:
     ----------
     vertices
         Whether to keep regions as their vertices; ``None``: in few dimensions.
+    guide
+        Chooses what to follow, and where to split; ``None``: everything, at the first neuron.
     """
 
-    def __init__(self, backend: Backend, network: Network, box: Box, deadline: Deadline, *, vertices: bool | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        network: Network,
+        box: Box,
+        deadline: Deadline,
+        *,
+        vertices: bool | None = None,
+        guide: Guide | None = None,
+    ) -> None:
         self._network, self._compiled, self._box, self._deadline = network, network.compiled, box, deadline
         self.frame = Frame.of(box)
         self._propagation = Propagation(network.compiled, self.frame)
@@ -84,38 +97,43 @@ class LayerSearch:
         self._careful = CarefulSearch(backend, network, box, deadline)
         dimension = len(self.frame.free)
         by_vertices = dimension <= _FEW if vertices is None else vertices
-        self._cube: Regions = VertexRegions.cube(dimension) if by_vertices else InteriorRegions.cube(dimension)
-        self._waiting: list[list[Nodes]] = [[] for _ in range(len(self._compiled.relus) + 1)]
+        self._guide = guide
+        self._waiting = Waiting(len(self._compiled.relus) + 1, best_first=guide is not None)
+        self._flight: list[Nodes] = []
+        cube: Regions = VertexRegions.cube(dimension) if by_vertices else InteriorRegions.cube(dimension)
+        self._enter(0, np.ones((1, self._compiled.neurons), dtype=bool), self._propagation.start(), cube, np.zeros(1))
 
     def cells(self) -> Iterator[FoundCells | Prefix]:
-        """Every cell once, and the prefixes that could not be decided."""
-        phases = np.ones((1, self._compiled.neurons), dtype=bool)
-        self._enter(0, phases, self._propagation.start(), self._cube)
-        while any(self._waiting):
-            nodes = self._next()
+        """Every cell once, and the prefixes that could not be decided; past the deadline all that is left."""
+        while self.open:
             if self._deadline.passed:
-                for b in range(nodes.count):
-                    yield self._decisions.prefix(nodes.layer, nodes.phases[b], ~nodes.open[b])
-            elif nodes.layer == len(self._compiled.relus):
-                yield from self._leaves(nodes)
-            else:
-                yield from self._worked(nodes)
+                yield from self.prefixes()
+                return
+            yield from self.step()
 
-    def _next(self) -> Nodes:
-        """A batch of the deepest layer that can fill one, or else of the first layer: so batches are full, and few wait."""
-        full = [k for k, parts in enumerate(self._waiting) if sum(part.count for part in parts) >= self._batch]
-        parts = self._waiting[full[-1] if full else next(k for k, parts in enumerate(self._waiting) if parts)]
-        taken = [parts.pop()]
-        while parts and sum(part.count for part in taken) < self._batch:
-            taken.append(parts.pop())
-        return Nodes.joined(taken)
+    @property
+    def open(self) -> bool:
+        """Whether there is more to do."""
+        return bool(self._waiting)
 
-    def _enter(self, layer: int, phases: BoolArray, slots: Slots, regions: Regions) -> None:
+    def step(self) -> Iterator[FoundCells | Prefix]:
+        """Work on one batch of nodes."""
+        self._waiting.take(self._batch, self._flight)
+        nodes = Nodes.joined(self._flight)
+        yield from self._leaves(nodes) if nodes.layer == len(self._compiled.relus) else self._worked(nodes)
+        self._flight = []
+
+    def prefixes(self) -> list[Prefix]:
+        """What is left to do, at any moment: an interrupt in the middle of a step may leave some of it twice."""
+        pairs = ((nodes, b) for nodes in (*self._waiting, *self._flight) for b in range(nodes.count))
+        return [self._decisions.prefix(nodes.layer, nodes.phases[b], ~nodes.open[b]) for nodes, b in pairs]
+
+    def _enter(self, layer: int, phases: BoolArray, slots: Slots, regions: Regions, worth: Vector) -> None:
         """Let prefixes that are complete up to a layer wait for it."""
         if layer < len(self._compiled.relus):
-            self._waiting[layer].append(self._decisions.entered(layer, phases, slots, regions))
+            self._waiting.push(self._decisions.entered(layer, phases, slots, regions, worth))
         else:
-            self._waiting[layer].append(Nodes(layer, np.zeros((len(phases), 0), dtype=bool), phases, slots, regions))
+            self._waiting.push(Nodes(layer, np.zeros((len(phases), 0), dtype=bool), phases, slots, regions, worth))
 
     def _worked(self, nodes: Nodes) -> Iterator[FoundCells | Prefix]:
         """Decide what does not change sign, split at the first neuron that does, and pass on what has none."""
@@ -126,23 +144,32 @@ class LayerSearch:
         if done.any():
             complete = nodes[done]
             slots = self._propagation.passed(complete.slots, complete.layer, complete.phases)
-            self._enter(complete.layer + 1, complete.phases, slots, complete.regions)
+            self._enter(complete.layer + 1, complete.phases, slots, complete.regions, complete.worth)
         if not done.all():
             self._split(nodes[~done])
 
     def _split(self, nodes: Nodes) -> None:
-        """Split at the first open neuron."""
-        chosen, every = nodes.open.argmax(axis=1), np.arange(nodes.count)
+        """Split at the open neuron that matters most, or at the first one."""
+        step = self._compiled.relus[nodes.layer]
+        if self._guide is None:
+            chosen = nodes.open.argmax(axis=1)
+        else:
+            advice = self._guide.consider(self._decisions.signs(nodes))
+            if not advice.kept.any():
+                return
+            nodes = replace(nodes, worth=advice.worth)[advice.kept]
+            chosen = np.where(nodes.open, advice.scores[advice.kept][:, step.neurons], -np.inf).argmax(axis=1)
+        every = np.arange(nodes.count)
         functions = self._decisions.functions(nodes)
         functions = Pieces(functions.rows[every, chosen][:, None], functions.errors[every, chosen][:, None])
-        neurons = chosen + self._compiled.relus[nodes.layer].first
+        neurons = chosen + step.first
         plus, minus = nodes.regions.split(functions, neurons, tolerances_of(functions)[:, 0])
         is_open = nodes.open.copy()
         is_open[every, chosen] = False
         for phase, regions in ((False, minus), (True, plus)):
             phases = nodes.phases.copy()
             phases[every, neurons] = phase
-            self._waiting[nodes.layer].append(Nodes(nodes.layer, is_open, phases, nodes.slots, regions))
+            self._waiting.push(Nodes(nodes.layer, is_open, phases, nodes.slots, regions, nodes.worth))
 
     def _leaves(self, nodes: Nodes) -> Iterator[FoundCells | Prefix]:
         """Complete patterns: check the points of their regions, or find other ones."""

@@ -10,7 +10,7 @@ import numpy as np
 from wdaverify.cells.pieces import Pieces
 
 if TYPE_CHECKING:
-    from wdaverify._types import BoolArray, IntArray
+    from wdaverify._types import BoolArray, IntArray, Vector
     from wdaverify.cells.pieces import Slots
     from wdaverify.cells.regions import Regions
 
@@ -29,6 +29,8 @@ class Nodes:
         Shape (B, neurons).
     slots
         All slots up to their pre-activations.
+    worth
+        How promising they are, shape (B,); 0 where nobody said.
     """
 
     layer: int
@@ -36,6 +38,7 @@ class Nodes:
     phases: BoolArray
     slots: Slots
     regions: Regions
+    worth: Vector
 
     @property
     def count(self) -> int:
@@ -44,7 +47,7 @@ class Nodes:
 
     def __getitem__(self, chosen: IntArray | BoolArray | slice) -> Nodes:
         slots = tuple(pieces if pieces is None or pieces.shared else pieces[chosen] for pieces in self.slots)
-        return Nodes(self.layer, self.open[chosen], self.phases[chosen], slots, self.regions[chosen])
+        return Nodes(self.layer, self.open[chosen], self.phases[chosen], slots, self.regions[chosen], self.worth[chosen])
 
     @staticmethod
     def joined(parts: list[Nodes]) -> Nodes:
@@ -53,5 +56,6 @@ class Nodes:
             return parts[0]
         counts = [part.count for part in parts]
         slots = tuple(Pieces.joined(list(slot), counts) for slot in zip(*(part.slots for part in parts), strict=True))
-        open_, phases = (np.concatenate([getattr(part, name) for part in parts]) for name in ("open", "phases"))
-        return Nodes(parts[0].layer, open_, phases, slots, parts[0].regions.joined([part.regions for part in parts[1:]]))
+        open_, phases, worth = (np.concatenate([getattr(part, name) for part in parts]) for name in ("open", "phases", "worth"))
+        regions = parts[0].regions.joined([part.regions for part in parts[1:]])
+        return Nodes(parts[0].layer, open_, phases, slots, regions, worth)

@@ -15,6 +15,7 @@ from wdaverify.bracket import Evidence
 from wdaverify.gradients.goal import NormGoal
 from wdaverify.gradients.ground import Ground, counted_coordinates
 from wdaverify.gradients.question import GradientAnswer, GradientLimits
+from wdaverify.gradients.region_tree import RegionTree
 from wdaverify.gradients.targets import Targets
 from wdaverify.gradients.tree import GradientTree
 from wdaverify.gradients.turns import take_turns
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
 
+_FEW = 8
+"""Up to so many free inputs nodes are polytopes."""
+
 
 def largest_gradients_by_search(
     backend: Backend,
@@ -40,10 +44,17 @@ def largest_gradients_by_search(
     coordinates: BoolArray | None = None,
     limits: GradientLimits | None = None,
     seed: int = 0,
+    regions: bool | None = None,
 ) -> tuple[GradientAnswer, ...]:
     """Bracket ``max ||J_A^T c||_s`` over rows c and full-dimensional cells A, for every question.
 
     The arguments and the answers are those of `gradients.oracle.largest_gradients`; its brackets close to the gap of the limits.
+
+    Parameters
+    ----------
+    regions
+        Whether nodes are polytopes, decided layer by layer (`gradients.region_tree`), or phases in any order
+        (`gradients.tree`). ``None``: polytopes in few dimensions.
 
     Examples
     --------
@@ -66,8 +77,9 @@ def largest_gradients_by_search(
     limits, counted = limits or GradientLimits(), counted_coordinates(box, coordinates)
     if not len(counted):
         return tuple(constant_answer(box) for _ in questions)
+    few = np.count_nonzero(box.lower < box.upper) <= _FEW if regions is None else regions
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows bounds nothing
-        search = _Search(backend, network, box, questions, counted, limits, seed)
+        search = _Search(backend, network, box, questions, counted, limits, seed, regions=bool(few))
         try:
             search.run()
         except KeyboardInterrupt:
@@ -87,12 +99,14 @@ class _Search:
         coordinates: IntArray,
         limits: GradientLimits,
         seed: int,
+        *,
+        regions: bool,
     ) -> None:
         targets = Targets.of(questions)
         self._ground = Ground.of(backend, network, box, coordinates, targets, seed=seed)
-        self._limits, self._targets = limits, targets
+        self._limits, self._targets, self._regions = limits, targets, regions
         self._uppers = np.full(len(targets.form), np.inf)
-        self._trees: list[GradientTree | None] = [None] * len(questions)
+        self._trees: list[GradientTree | RegionTree | None] = [None] * len(questions)
         self.interrupted = False
 
     def run(self) -> None:
@@ -100,7 +114,7 @@ class _Search:
         starts = self._look_around()
         take_turns(len(self._trees), lambda q: self._tree(q, starts), self._limits, self._learn)
 
-    def _learn(self, q: int, tree: GradientTree) -> None:
+    def _learn(self, q: int, tree: GradientTree | RegionTree) -> None:
         """What is proved of a pair serves all questions that use it."""
         pairs = np.flatnonzero(self._targets.uses[q])
         self._uppers[pairs] = np.minimum(self._uppers[pairs], tree.uppers)
@@ -113,7 +127,7 @@ class _Search:
         ground.incumbents.offer(ground.points[first], patterns, values)
         return np.asarray(ground.points[first[values.argmax(axis=0)]])
 
-    def _tree(self, q: int, starts: Matrix) -> GradientTree:
+    def _tree(self, q: int, starts: Matrix) -> GradientTree | RegionTree:
         """The tree of a question, which begins with a climb from the steepest sampled point."""
         known = self._trees[q]
         if known is not None:
@@ -125,7 +139,11 @@ class _Search:
             values = ground.incumbents.values(patterns_at(ground.network.compiled, starts[pairs]))[np.arange(len(pairs)), pairs]
             best = int(values.argmax())
             climb(ground.network.compiled, ground.box, unstable, ground.incumbents, starts[pairs[best]], int(pairs[best]))
-        tree = GradientTree(ground, NormGoal(ground, pairs, q), self._uppers[pairs], self._limits)
+        tree: GradientTree | RegionTree
+        if self._regions:
+            tree = RegionTree(ground, pairs, q, self._uppers[pairs], self._limits)
+        else:
+            tree = GradientTree(ground, NormGoal(ground, pairs, q), self._uppers[pairs], self._limits)
         self._trees[q] = tree
         return tree
 

@@ -62,11 +62,21 @@ class Ceilings:
 
     def bound(self, nodes: Sequence[Node], cutoffs: Vector) -> list[Node]:
         """The nodes with lower ceilings, where they were above `cutoffs` (P,) or (M, P), and with the neuron to decide next."""
-        phases, ceilings = stacked(nodes, "phases"), stacked(nodes, "ceilings")
-        cutoffs = np.broadcast_to(cutoffs, ceilings.shape)
+        phases = stacked(nodes, "phases")
+        ceilings, shares = self.lowered(phases, stacked(nodes, "ceilings"), cutoffs)
+        if shares is None:
+            return list(nodes)
+        return [replace(node, ceilings=ceilings[m], split=self._split(phases[m], shares[m])) for m, node in enumerate(nodes)]
+
+    def lowered(self, phases: Matrix, ceilings: Matrix, cutoffs: Vector) -> tuple[Matrix, Matrix | None]:
+        """Ceilings (M, P) on prefixes with phases (M, neurons), lower where they were above the cutoffs (P,) or (M, P).
+
+        Returned with the shares (M, neurons) that open neurons have in the worst of them; ``None`` if all were below.
+        """
+        ceilings, cutoffs = ceilings.copy(), np.broadcast_to(cutoffs, ceilings.shape)
         owner, pair = np.nonzero(ceilings > cutoffs)
         if not len(owner):
-            return list(nodes)
+            return ceilings, None
         zonotopes, bound = self._bound(phases[owner], pair, None)
         ceilings[owner, pair] = np.minimum(ceilings[owner, pair], _up(bound.ceilings + self._lost[pair]))
         again = np.flatnonzero(ceilings[owner, pair] > cutoffs[owner, pair])
@@ -81,7 +91,7 @@ class Ceilings:
         worst = excess.argmax(axis=1)
         chosen = np.flatnonzero(pair == worst[owner])
         shares[np.ix_(owner[chosen], zonotopes.neurons[1:])] = bound.shares[chosen, 1:]
-        return [replace(node, ceilings=ceilings[m], split=self._split(phases[m], shares[m])) for m, node in enumerate(nodes)]
+        return ceilings, shares
 
     def _bound(self, phases: Matrix, pair: IntArray, slopes: Matrix | None) -> tuple[Zonotopes, MixingBound]:
         zonotopes = gradient_zonotopes(self._compiled, self._forms[pair], phases, self._ground.coordinates, slopes)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wdaverify.gradients.question import GradientLimits
-    from wdaverify.gradients.tree import GradientTree
+    from wdaverify.search.result import End
 
 _FIRST_TURN = 512
 """Nodes of a tree's first turn."""
@@ -17,11 +17,33 @@ _GROWTH = 4
 """How much longer every further turn is."""
 
 
+class Tree(Protocol):
+    """A search that can be continued.
+
+    Attributes
+    ----------
+    nodes
+        Nodes visited.
+    end
+        ``None`` as long as nodes are open.
+    """
+
+    nodes: int
+    end: End | None
+
+    def run(self, nodes: int) -> None:
+        """Visit about so many more nodes."""
+        ...
+
+
+AnyTree = TypeVar("AnyTree", bound=Tree)
+
+
 def take_turns(
     count: int,
-    tree: Callable[[int], GradientTree],
+    tree: Callable[[int], AnyTree],
     limits: GradientLimits,
-    heard: Callable[[int, GradientTree], None] = lambda _number, _tree: None,
+    heard: Callable[[int, AnyTree], None] = lambda _number, _tree: None,
 ) -> None:
     """Run trees until all are closed or a limit is reached; each runs at least once, which bounds its root.
 
