@@ -149,6 +149,9 @@ class _Search:
 
     def run(self, row: Vector, deadline: Deadline, gap: float) -> float:
         """A proved upper bound of one form (K,), as far as it matters: not below the lower end that is known by then."""
+        ceiling = float(self._ball.ceilings(row[None])[0])
+        if ceiling <= self.lower or deadline.passed:
+            return ceiling
         self._consider(row, self._trials)
         ceiling = self._maximise(self._ball, row, SearchLimits(deadline=deadline, gap=self._width(gap), nodes=_FIRST_NODES))
         if ceiling <= self.lower + self._width(gap) or deadline.passed or self.interrupted:
