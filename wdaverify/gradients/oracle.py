@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
 
-_CELLS = ((4, 100_000, 0), (6, 4_000, 2_000), (2**60, 0, 40))
+_CELLS = ((4, 10_000, 5_000), (6, 500, 500), (2**60, 0, 40))
 """Up to so many free inputs: cells that are worth visiting, and more for every question. Measured: 0.1 to 0.3 ms a cell for up
-to six inputs, 1 ms for 64, against a tree of 0.1 to 3 s a question; in the plane trees of a hundred neurons do not close."""
+to six inputs, 1 ms for 64, against a tree of 0.1 to 3 s a question."""
 
 _PLANE, _FEW = 6, 24
 """With more inputs than the first, cells are visited only where at most so many neurons are unstable: the visit sees whole
