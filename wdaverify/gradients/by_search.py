@@ -138,7 +138,8 @@ class _Search:
         if len(unstable) and not self._limits.deadline.passed:
             values = ground.incumbents.values(patterns_at(ground.network.compiled, starts[pairs]))[np.arange(len(pairs)), pairs]
             best = int(values.argmax())
-            climb(ground.network.compiled, ground.box, unstable, ground.incumbents, starts[pairs[best]], int(pairs[best]))
+            start, pair = starts[pairs[best]], int(pairs[best])
+            climb(ground.network.compiled, ground.box, unstable, ground.incumbents, start, pair, self._limits.deadline)
         tree: GradientTree | RegionTree
         if self._regions:
             tree = RegionTree(ground, pairs, q, self._uppers[pairs], self._limits)

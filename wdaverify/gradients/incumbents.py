@@ -62,17 +62,24 @@ class Incumbents:
             own = np.flatnonzero(self.targets.uses[q])
             best = values[:, own].max(axis=1)
             for m in np.argsort(-best, kind="stable")[:3].tolist():
-                if best[m] > self.lower[q] * _PROMISING and self.confirm(points[m], phases[m] > 0):
+                if best[m] > self.lower[q] * _PROMISING and self.confirm(points[m], phases[m] > 0, self._better(values[m])):
                     break
 
-    def confirm(self, point: Vector, active: BoolArray) -> bool:
-        """Evaluate one cell exactly for every question; false unless the point proves that it is full-dimensional."""
+    def _better(self, values: Vector) -> IntArray:
+        """The pairs (P,) of which some question gains by these float norms."""
+        least = np.where(self.targets.uses, self.lower[:, None], np.inf).min(axis=0)
+        return np.flatnonzero(values > least * _PROMISING)
+
+    def confirm(self, point: Vector, active: BoolArray, pairs: IntArray | None = None) -> bool:
+        """Evaluate one cell exactly, for some pairs or all; false unless the point proves that it is full-dimensional."""
         if not interior_at(self._network, self._box, active, point):
             return False
-        numerators, denominator = exact_gradient(self._network, active, self.targets.forms)
+        pairs = np.arange(len(self.targets.form)) if pairs is None else pairs
+        forms, place = np.unique(self.targets.form[pairs], return_inverse=True)
+        numerators, denominator = exact_gradient(self._network, active, self.targets.forms[forms])
         gradients = numerators[:, self._coordinates].tolist()
-        for p, (form, norm) in enumerate(zip(self.targets.form.tolist(), self.targets.norms, strict=True)):
-            low = dual_norm_ends(gradients[form], denominator, norm)[0]
+        for p, form in zip(pairs.tolist(), place.tolist(), strict=True):
+            low = dual_norm_ends(gradients[form], denominator, self.targets.norms[p])[0]
             for q in np.flatnonzero(self.targets.uses[:, p]).tolist():
                 if low > self.lower[q] or self.points[q] is None:
                     self.points[q], self.rows[q] = point, int(self.targets.rows[q, p])

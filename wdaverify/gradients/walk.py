@@ -13,6 +13,7 @@ import numpy as np
 from wdaverify.cells.cell import activation_cell
 
 if TYPE_CHECKING:
+    from wdaverify._deadline import Deadline
     from wdaverify._types import IntArray, Matrix, Vector
     from wdaverify.domain import Box
     from wdaverify.gradients.incumbents import Incumbents
@@ -50,12 +51,20 @@ def sampled(box: Box, seed: int) -> Matrix:
     return np.asarray(box.clip(box.lower + (box.upper - box.lower) * parts))
 
 
-def climb(compiled: CompiledNetwork, box: Box, unstable: IntArray, incumbents: Incumbents, start: Vector, pair: int) -> None:
+def climb(
+    compiled: CompiledNetwork,
+    box: Box,
+    unstable: IntArray,
+    incumbents: Incumbents,
+    start: Vector,
+    pair: int,
+    deadline: Deadline,
+) -> None:
     """Cross facets from a point (n,) as long as the norm of a pair grows; every question takes what it finds on the way."""
     point, best = start, -np.inf
     for _ in range(_STEPS):
         tries = crossings(compiled, box, point, unstable)
-        if not len(tries):
+        if not len(tries) or deadline.passed:
             return
         patterns = patterns_at(compiled, tries)
         values = incumbents.values(patterns)
