@@ -35,6 +35,7 @@ def test_all_is_every_unordered_pair():
 
 
 UNKNOWN = ["loss:1", "", "label:1x", "loss:zero-one:0", "logit:-1", "loss:margin", "margin:0", "label:\u0661", "all ", "LABEL:0"]
+UNKNOWN += ["logit:01", "margin:00-1", "label:01", f"logit:{'9' * 5000}", f"loss:hinge:{'1' * 5000}"]  # one name an output
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

@@ -129,3 +129,15 @@ def test_exact_norms_lie_between_neighbours(norm, numerators, denominator):
     else:
         value = sum(sizes) if norm is Norm.LINF else max(sizes)
         assert Fraction(low) <= value <= Fraction(high)
+
+
+@settings(max_examples=30, deadline=None)
+@given(network=small_networks(), seed=st.integers(0, 1000))
+def test_many_forms_have_the_gradients_that_each_has_alone(network, seed):
+    rng = np.random.default_rng(seed)
+    forms = rng.integers(-3, 4, (network.outputs + 3, network.outputs)) * 0.375
+    phases = rng.random(network.compiled.neurons) < 0.5
+    together, denominator = exact_gradient(network, phases, forms)
+    for row, numerators in zip(forms, together, strict=True):
+        alone, own = exact_gradient(network, phases, row)
+        assert [Fraction(int(v), denominator) for v in numerators] == [Fraction(int(v), own) for v in alone[0]]

@@ -15,6 +15,8 @@ from tests import oracles
 from tests.networks import mlp, random_mlp
 from tests.strategies import degenerate_networks, small_networks
 from wdaverify._errors import DomainError, InputError
+from wdaverify._types import Norm
+from wdaverify.bounds.operator_norms import lipschitz_bound
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.gradients.question import GradientAnswer
 from wdaverify.growth import constants, methods
@@ -237,6 +239,18 @@ def test_an_interrupted_answer_ends_the_pass(monkeypatch):
     with pytest.raises(Interrupted) as caught:
         wv.lipschitz_constants(random_mlp([2, 4, 3], 1), ["label:0", "loss:margin:0"])
     assert caught.value.constants[0].value.upper == 2.0
+
+
+def test_an_interrupted_cross_entropy_on_the_whole_space_asks_no_more(monkeypatch):
+    answer = GradientAnswer(lower=1.0, upper=1.0, point=None, row=None, end=End.INTERRUPTED, evidence=Evidence.CHECKED, nodes=1)
+    monkeypatch.setattr(methods, "largest_cross_entropy_gradients", lambda *_, **__: (answer,))
+    monkeypatch.setitem(methods.ORACLES, "search", lambda *_, **__: pytest.fail("the user said stop"))
+    network = random_mlp([2, 4, 3], 1)
+    with pytest.raises(Interrupted) as caught:
+        wv.lipschitz(network, "loss:cross-entropy:0", domain=EVERYWHERE)
+    (constant,) = caught.value.constants
+    assert constant.value.lower == 1.0
+    assert constant.value.upper == lipschitz_bound(network, "label:0", norm=Norm.LINF)  # what a box says bounds nothing on R^n
 
 
 @settings(max_examples=200, deadline=None)

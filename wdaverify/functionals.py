@@ -27,6 +27,9 @@ LOSSES = ("margin", "hinge", "cross-entropy")
 ALL = "all"
 """Stands for every unordered margin pair."""
 
+_INDEX = "(0|[1-9][0-9]{0,8})"
+"""Every output has one name, and it is short enough to be a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Functional:
@@ -80,16 +83,16 @@ def parse_functional(name: str, outputs: int) -> Functional:
     >>> parse_functional("loss:hinge:0", 2)
     Functional(name='loss:hinge:0', plus=(1,), minus=0, loss='hinge')
     """
-    if match := re.fullmatch(r"logit:([0-9]+)", name):
+    if match := re.fullmatch(rf"logit:{_INDEX}", name):
         functional = Functional(name, (int(match[1]),))
-    elif match := re.fullmatch(r"margin:([0-9]+)-([0-9]+)", name):
+    elif match := re.fullmatch(rf"margin:{_INDEX}-{_INDEX}", name):
         functional = Functional(name, (int(match[1]),), int(match[2]))
-    elif match := re.fullmatch(rf"(?:label|loss:({'|'.join(LOSSES)})):([0-9]+)", name):
+    elif match := re.fullmatch(rf"(?:label|loss:({'|'.join(LOSSES)})):{_INDEX}", name):
         label = int(match[2])
         functional = Functional(name, tuple(j for j in range(outputs) if j != label), label, match[1])
     else:
         forms = ["logit:K", "margin:J-Y", "label:Y", *(f"loss:{loss}:Y" for loss in LOSSES)]
-        raise InputError(f"functional '{name}' is unknown; give {', '.join(forms)}")
+        raise InputError(f"functional '{name}' is unknown; give {', '.join(forms)}, or {ALL}")
     used = [*functional.plus, *([] if functional.minus is None else [functional.minus])]
     if functional.minus is None and max(used) >= outputs:
         raise InputError(f"functional '{name}' needs an output among 0 to {outputs - 1}")

@@ -45,9 +45,12 @@ class Incumbents:
     def values(self, phases: Matrix) -> Matrix:
         """The float64 norms (M, P) of all pairs on the cells of complete patterns (M, neurons), entries 1 and -1."""
         forms, patterns = self.targets.forms, len(phases)
-        rows = np.tile(forms, (patterns, 1))
-        zonotopes = gradient_zonotopes(self._network.compiled, rows, np.repeat(phases, len(forms), axis=0), self._coordinates)
-        gradients = zonotopes.generators[:, 0].reshape(patterns, len(forms), -1)
+        basis = forms if len(forms) <= forms.shape[1] else np.eye(forms.shape[1])  # the logits, where they are fewer
+        rows = np.tile(basis, (patterns, 1))
+        zonotopes = gradient_zonotopes(self._network.compiled, rows, np.repeat(phases, len(basis), axis=0), self._coordinates)
+        gradients = zonotopes.generators[:, 0].reshape(patterns, len(basis), len(self._coordinates))
+        if basis is not forms:
+            gradients = forms @ gradients
         values = np.empty((patterns, len(self.targets.form)))
         for norm in set(self.targets.norms):
             chosen = [p for p, n in enumerate(self.targets.norms) if n is norm]

@@ -64,8 +64,9 @@ def lipschitz(
     Parameters
     ----------
     functional
-        ``logit:K``, ``margin:J-Y``, ``label:Y`` (the largest over J of ``margin:J-Y``) or ``loss:margin:Y``, ``loss:hinge:Y``:
-        the constant of the loss itself, which may be smaller.
+        ``logit:K``, ``margin:J-Y``, ``label:Y`` (the largest over J of ``margin:J-Y``), or ``loss:margin:Y``,
+        ``loss:hinge:Y``, ``loss:cross-entropy:Y``: the constant of the loss itself, which may be smaller. That of the
+        cross-entropy of three and more classes, or on R^n, is a bracket that need not close.
     domain
         The inputs that exist: a bounded box, or ``Box.whole_space()``; default the unit box.
     norm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from wdaverify.functionals import Functional
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
+
+
+_WIDE = 2.0**10
+"""Half the width of the box in which a large gradient of the cross-entropy on R^n is looked for."""
 
 
 class Oracle(Protocol):
@@ -108,18 +113,18 @@ def of_cross_entropy(
             run.backend, ground.searched, ground.box, functional.minus, norms,
             coordinates=ground.coordinates, limits=limits, seed=run.seed,
         )  # fmt: skip
-        if not domain.bounded:
-            tops = _largest(run, Ground.of(network, domain), [functional.rows(network.outputs)], norms)
-            found = tuple(
-                replace(answer, upper=top.upper, end=top.end, evidence=top.evidence)
-                for answer, top in zip(found, tops, strict=True)
-            )
-        answers += found
+        answers += found if domain.bounded else _below_label(run, network, domain, functional, norms, found)
     return answers
 
 
-_WIDE = 2.0**10
-"""Half the width of the box in which a large gradient of the cross-entropy on R^n is looked for."""
+def _below_label(
+    run: Run, network: Network, domain: Box, functional: Functional, norms: Sequence[Norm], found: Sequence[GradientAnswer]
+) -> list[GradientAnswer]:
+    """Answers found on a part of the domain, with the label's constant as upper end; none where a search was interrupted."""
+    if any(answer.end is End.INTERRUPTED for answer in found):
+        return [replace(answer, upper=math.inf, end=End.INTERRUPTED) for answer in found]
+    tops = _largest(run, Ground.of(network, domain), [functional.rows(network.outputs)], norms)
+    return [replace(answer, upper=top.upper, end=top.end, evidence=top.evidence) for answer, top in zip(found, tops, strict=True)]
 
 
 METHODS: dict[str | None, Method] = {

@@ -122,20 +122,12 @@ def exact_gradient(network: Network, phases: BoolArray, rows: ArrayLike) -> Rati
     (array([[1]], dtype=object), 2)
     """
     (numerators,), denominator = dyadic([np.atleast_2d(np.asarray(rows, dtype=np.float64))])
+    if len(numerators) > network.outputs:  # the pass through the network costs by the row: one per logit is enough
+        identity = np.eye(network.outputs, dtype=np.int64).astype(object)
+        logits = exact_forms(network, phases, {network.compiled.output: identity}, 1)
+        return numerators @ logits.coefficients, denominator * logits.denominator
     forms = exact_forms(network, phases, {network.compiled.output: numerators}, denominator)
     return forms.coefficients, forms.denominator
-
-
-def exact_form_of_neuron(network: Network, phases: BoolArray, neuron: int) -> tuple[ObjectArray, int, int]:
-    """The pre-activation of one neuron on the cell of a pattern.
-
-    Returns
-    -------
-    coefficients, constant, denominator
-        The function ``(coefficients . x + constant) / denominator``, integers of shapes (n,), () and ().
-    """
-    forms = exact_forms_of_neurons(network, phases, np.array([neuron]))
-    return forms.coefficients[0], int(forms.constants[0]), forms.denominator
 
 
 def exact_forms_of_neurons(network: Network, phases: BoolArray, neurons: IntArray) -> ExactForms:
