@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from wdaverify.risk.margin_constants import (
     UNFINISHED,
     MarginConstants,
     Margins,
+    largest_margins,
 )
 from wdaverify.risk.sample_rates import GrowthRate
 from wdaverify.transport import WassersteinBall
@@ -98,7 +100,7 @@ def test_floors_never_exceed_the_true_distances(network, seed, norm):
     x, y = rng.uniform(-1, 1, (2, 2)), rng.integers(0, 3, 2)
     margins = Margins(network=network, data=Dataset(x, y), domain=UNIT, norm=norm)
     exact = tuple(exact_margin(exact_forward(network, point.tolist()), int(label))[0] for point, label in zip(x, y, strict=True))
-    nominal = NominalMargins(margins=exact, weights=margins.data.fractions, radii=(0.1,), order=1.0)
+    nominal = NominalMargins(margins=exact, weights=margins.data.fractions, radii=(0.1,), order=1.0, largest=(None, None))
     true = [brute_force_distance(network, UNIT, point, int(label), norm) for point, label in zip(x, y, strict=True)]
     for constants in (
         *constants_without_search(margins),
@@ -176,11 +178,17 @@ def test_an_interrupt_keeps_what_is_known(monkeypatch):
 
 def test_hinge_bounds_of_every_order():
     data = NominalMargins(
-        margins=(Fraction(-3), Fraction(-1, 2)), weights=(Fraction(1, 2), Fraction(1, 2)), radii=(0.0, 0.125), order=2.0
-    )
+        margins=(Fraction(-3), Fraction(-1, 2)), weights=(Fraction(1, 2), Fraction(1, 2)), radii=(0.0, 0.125), order=2.0,
+        largest=(None, None),
+    )  # fmt: skip
     constants = MarginConstants(name=EXACT, constants={"label:0": 2.0}, rates=(2.0, 2.0), excesses=(Fraction(0),) * 2)
     plain, hinge = comparison.risk_bounds(data, [constants])
     assert hinge.worst_case_risk == (0.25, 0.5)
+    # the hinges of the samples are 0 and 1/2; the second rises by 1/4 at most, and the first not at all
+    full = replace(data, largest=(Fraction(-2), Fraction(-1, 4)))
+    nominal, risen = comparison.risk_bounds(full, [constants])[1].worst_case_risk
+    assert nominal == 0.25
+    assert 0.375 <= risen <= 0.375 + 1e-12
     # d = (3/2, 1/4): half of the mass, moved by 1/4, would cost 1/32, and 1/64 is there
     assert plain.worst_case_risk == (0.0, 0.25)
 
@@ -206,3 +214,16 @@ def test_a_stopped_sample_wise_search_is_no_worse_than_the_constant_of_the_label
     found = comparison._sample_wise(margins, known, unknown(margins.data), Deadline())
     assert found.rates == known.rates
     assert found.excesses == known.excesses
+
+
+@settings(max_examples=20, deadline=None)
+@given(network=small_networks(), seed=st.integers(0, 10_000))
+def test_no_margin_exceeds_its_bound(network, seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(-1, 1, (3, 2)), np.arange(3)
+    margins = Margins(network=network, data=Dataset(x, y), domain=UNIT, norm=Norm.L1)
+    for label, most in zip(y.tolist(), largest_margins(margins), strict=True):
+        for point in rng.uniform(-1, 1, (50, 2)):
+            assert exact_margin(exact_forward(network, point.tolist()), label)[0] <= most
+    everywhere = Margins(network=network, data=Dataset(x, y), domain=Box.whole_space(), norm=Norm.L1)
+    assert largest_margins(everywhere) == (None, None, None)

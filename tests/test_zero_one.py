@@ -1,4 +1,4 @@
-"""The knapsack of Theorem 3 against a linear program over couplings, and the identities that it must satisfy."""
+"""The knapsack of distances against a linear program over couplings, and the identities that it must satisfy."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The real functions of the logits whose Lipschitz constants and slopes are asked for.
 
 Every one of them is bounded by its linear forms ``c^T f`` (`Functional.rows`): the constant of ``label:Y`` is the largest of
-those of ``f_J - f_Y``, and the losses of label Y are ``label:Y``-Lipschitz (docs/theory.md, Theorem 4); their own constants may
-be smaller.
+those of ``f_J - f_Y``, and the losses of label Y are ``label:Y``-Lipschitz (docs/theory.md, "Lipschitz constants"); their own
+constants may be smaller.
 """
 
 from __future__ import annotations

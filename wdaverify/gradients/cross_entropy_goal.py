@@ -1,6 +1,6 @@
 r"""What a tree looks for to find the Lipschitz constant of the cross-entropy loss.
 
-The constant on a convex set is (docs/theory.md, Theorem 4 (d))
+The constant on a convex set is (docs/theory.md, "Lipschitz constants")
 
 .. math:: \sup_{A,\ x \in A} \Big\| \sum_{j \ne y} p_j(x)\, J_A^T (e_j - e_y) \Big\|_s, \qquad p = softmax(f(x)),
 

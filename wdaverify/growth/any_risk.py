@@ -1,4 +1,4 @@
-"""How fast any risk can grow: what Lipschitz constants say without data (docs/theory.md, Theorem 5).
+"""How fast any risk can grow: what Lipschitz constants say without data (docs/theory.md, "Certificates").
 
 Margin, hinge and cross-entropy of label y are ``label:y``-Lipschitz on a convex domain, and ``W_1 <= W_p`` for every order p. So
 no distribution on the domain within Wasserstein distance r of the data has an expected loss of more than that of the data plus r

@@ -1,4 +1,4 @@
-"""Exact Lipschitz constants of functionals of a network, on a box or on the whole space (docs/theory.md, Theorem 4)."""
+"""Exact Lipschitz constants of functionals of a network, on a box or on R^n (docs/theory.md, "Lipschitz constants")."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ class _Pass:
         )
 
     def _slope(self, functional: Functional, norm: Norm, constant: Bracket) -> Slope:
-        """The slope; one that was not reached is at least 0 and at most the constant (docs/theory.md, Theorem 6 (a))."""
+        """The slope; one that was not reached is at least 0 and at most the constant (docs/theory.md, "The whole space")."""
         known = self._slopes.get((functional.plus, functional.minus, norm))
         return known or Slope(functional=functional, norm=norm, value=replace(constant, lower=0.0), direction=None)
 

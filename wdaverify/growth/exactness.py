@@ -1,6 +1,6 @@
 r"""When nominal + radius * constant is the worst-case risk itself, for every radius, on the whole space.
 
-Theorem 6 (c) of docs/theory.md. For order 1, a loss of label y with Lipschitz constant :math:`\Lambda_y` on R^n and slope
+See docs/theory.md, "The whole space". For order 1, a loss of label y with Lipschitz constant :math:`\Lambda_y` on R^n and slope
 :math:`\ell_y` at infinity,
 
 .. math:: \bar E \ell + \varepsilon \max_y \ell_y \le R_1(\varepsilon) \le \bar E \ell + \varepsilon \max_y \Lambda_y,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Exactness(StrEnum):
-    """What brackets of a constant and of its slope say about Theorem 6 (c)."""
+    """What brackets of a constant and of its slope say about the exactness of the certificate."""
 
     COINCIDE = "coincide"
     """Equal, as far as the gap of the constant's bracket resolves."""

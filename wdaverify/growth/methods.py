@@ -101,7 +101,8 @@ def of_cross_entropy(
 ) -> list[GradientAnswer]:
     """The cross-entropy, whose gradient mixes those of all margins.
 
-    On the whole space the upper end is the constant of the label (Theorem 4 (d)), and a large box gives the lower one.
+    On the whole space the upper end is the constant of the label, which is never smaller (docs/theory.md, "Lipschitz
+    constants"), and a large box gives the lower one.
     """
     ground, limits = Ground.of(network, domain if domain.bounded else Box(-_WIDE, _WIDE)), run.limits
     if not domain.bounded and not limits.deadline.unlimited:

@@ -24,7 +24,7 @@ class LipschitzConstant:
     """The smallest L with ``|g(f(x)) - g(f(x'))| <= L ||x - x'||`` on a domain.
 
     It is the largest dual norm of the gradient over the full-dimensional activation cells of the domain (docs/theory.md,
-    Theorem 4).
+    "Lipschitz constants").
 
     Attributes
     ----------

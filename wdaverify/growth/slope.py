@@ -6,7 +6,7 @@ With ``f0`` the network without its biases, ``|f - f0|`` is bounded, so that ``f
 .. math:: \lim_{t \to \infty} \max_{\|u\| = 1} \frac{g(f(x + t u))}{t}
           = \max_{\|u\| \le 1} \max_k c_k^T f^0(u) = \max_k \max_{\|u\| \le 1} c_k^T f^0(u) \ge 0
 
-(docs/theory.md, "The whole space", Theorem 6). Margin, hinge and cross-entropy of a label differ by a bounded amount above 0
+(docs/theory.md, "The whole space"). Margin, hinge and cross-entropy of a label differ by a bounded amount above 0
 (``max(0, m) <= ce <= max(0, m) + log K``), so that all three have the slope of ``label:y``: one search per form. The pieces of
 ``f0`` are cones: a direction found is as good at any length, and 0 is attained at ``u = 0``.
 """

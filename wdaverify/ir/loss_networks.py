@@ -2,7 +2,7 @@
 
 With ``max(a, b) = a + max(0, b - a)`` the margin ``m(x, y) = max_{j != y} f_j(x) - f_y(x)`` is a network of one output and K - 2
 further ReLUs, and the hinge ``max(0, 1 + m)`` of one more. So their exact Lipschitz constants, which are smaller than that of
-``label:y`` where the best rival is never the steepest one (docs/theory.md, Theorem 4 (c)), are those of a single output: a
+``label:y`` where the best rival is never the steepest one (docs/theory.md, "Lipschitz constants"), are those of one output: a
 full-dimensional cell of the margin network lies where one rival j is the largest, and its gradient is that of ``f_j - f_y``.
 Every coefficient added is 1 or -1; the network's own stay as stored.
 """

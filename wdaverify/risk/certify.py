@@ -22,7 +22,7 @@ from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Int
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 from wdaverify.risk.comparison import NominalMargins, constants_by_search, constants_without_search, risk_bounds
-from wdaverify.risk.margin_constants import Margins
+from wdaverify.risk.margin_constants import Margins, largest_margins
 from wdaverify.risk.plan import worst_case_plan
 from wdaverify.risk.zero_one import zero_one_risk
 from wdaverify.transport import round_down, round_up
@@ -176,8 +176,11 @@ def certificate_from(
     chosen, box, asked = options or DistanceOptions(), Box(0, 1) if domain is None else domain, radii_of(ball, radii)
     data.checked_against(network, box)
     margins = tuple(_exact_margin(network, data, i) for i in range(data.count))
-    nominal = NominalMargins(margins=margins, weights=tuple(data.fractions), radii=asked, order=ball.order)
-    known = [*constants_without_search(Margins(network=network, data=data, domain=box, norm=ball.norm)), *constants]
+    asking = Margins(network=network, data=data, domain=box, norm=ball.norm)
+    nominal = NominalMargins(
+        margins=margins, weights=tuple(data.fractions), radii=asked, order=ball.order, largest=largest_margins(asking)
+    )
+    known = [*constants_without_search(asking), *constants]
     floors = tuple(max(each) for each in zip(*(nominal.floors(c) for c in known), strict=True))
     _check_consistent(margins, floors, distances)
     auditor = Auditor(network, data, box)

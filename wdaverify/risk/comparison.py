@@ -12,7 +12,7 @@ from wdaverify.ir.exact import exact_forward
 from wdaverify.losses import exact_margin
 from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.risk.certificate import RiskBound
-from wdaverify.risk.lipschitz_bounds import distance_floor, mean_hinge, risk_growth
+from wdaverify.risk.lipschitz_bounds import distance_floor, mean_hinge, saturated_growth
 from wdaverify.risk.margin_constants import (
     EXACT,
     UNFINISHED,
@@ -50,6 +50,8 @@ class NominalMargins:
     ----------
     margins, weights
         Exact, one per sample.
+    largest
+        Proved upper bounds of the margins on the domain, one per sample; ``None`` where there is none.
     radii, order
         Of the balls.
     """
@@ -58,6 +60,14 @@ class NominalMargins:
     weights: tuple[Fraction, ...]
     radii: tuple[float, ...]
     order: float
+    largest: tuple[Fraction | None, ...]
+
+    @property
+    def rooms(self) -> tuple[Fraction | None, ...]:
+        """By how much the hinge of each sample can rise at most: ``max(0, 1 + max m) - max(0, 1 + m_i)``."""
+        zero = Fraction(0)
+        pairs = zip(self.margins, self.largest, strict=True)
+        return tuple(None if most is None else max(zero, max(zero, 1 + most) - max(zero, 1 + m)) for m, most in pairs)
 
     @property
     def nominal(self) -> Fraction:
@@ -120,11 +130,11 @@ def _bound(data: NominalMargins, constants: MarginConstants) -> RiskBound:
 
 
 def _hinge_bound(data: NominalMargins, constants: MarginConstants) -> RiskBound:
-    """``R(zero-one) <= R(hinge) <= mean hinge + growth``: the hinge has the margin's constants."""
+    """``R(zero-one) <= R(hinge) <= mean hinge + growth``: the hinge has the margin's constants, and saturates at its largest."""
     mean = mean_hinge(data.margins, data.weights)
     risks = []
     for radius in data.radii:
-        growth = risk_growth(constants.rates, data.weights, radius=radius, order=data.order)
+        growth = saturated_growth(constants.rates, data.rooms, data.weights, radius=radius, order=data.order)
         risks.append(1.0 if growth is None else min(1.0, round_up(mean + growth)))
     return RiskBound(name=THROUGH_HINGE, constants=dict(constants.constants), worst_case_risk=tuple(risks), note="")
 

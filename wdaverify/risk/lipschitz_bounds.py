@@ -1,7 +1,7 @@
 r"""Certificates from Lipschitz constants: upper bounds of the worst-case risk without a search for the worst distribution.
 
 Let ``Lambda_i`` be such that ``l(x, y_i) - l_i <= Lambda_i ||x - x_i||`` on the domain, for instance a Lipschitz constant of the
-loss of label ``y_i`` there, or the smallest such number (sample-wise). With ``q = p / (p - 1)`` (docs/theory.md, Theorem 5)
+loss of label ``y_i`` there, or the smallest such number (sample-wise). With ``q = p / (p - 1)`` (docs/theory.md, "Certificates")
 
 .. math:: R_p(\varepsilon) \le \bar E \ell + \varepsilon \Bigl(\sum_i w_i \Lambda_i^q\Bigr)^{1/q}, \qquad
           R_1 \le \bar E \ell + \varepsilon \max_i \Lambda_i, \qquad R_\infty \le \bar E \ell + \varepsilon \sum_i w_i \Lambda_i,

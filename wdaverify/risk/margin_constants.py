@@ -7,6 +7,7 @@ with CROWN's bounds, LipSDP, and the exact constant.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._errors import DomainError
+from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bounds.jacobian_crown import gradient_bounds
 from wdaverify.bounds.lipsdp import lipsdp_bounds
 from wdaverify.bounds.operator_norms import label_bounds
 from wdaverify.bracket import Evidence
+from wdaverify.domain import Regions
 from wdaverify.functionals import expand_functionals, parse_functional
 from wdaverify.growth.constants import lipschitz_constants
 from wdaverify.growth.options import LipschitzOptions
@@ -112,6 +115,19 @@ def jacobian_constants(margins: Margins) -> MarginConstants:
         rows = parse_functional(name, outputs).rows(outputs)
         constants[y] = float(gradient_bounds(margins.network, margins.domain, rows, norm=margins.norm).max())
     return MarginConstants.of_labels(INTERVAL_JACOBIAN, margins.data, constants)
+
+
+def largest_margins(margins: Margins) -> tuple[Fraction | None, ...]:
+    """Proved upper bounds of each sample's margin on the domain, by backward bounds; ``None`` where nothing is bounded."""
+    network, box = margins.network, margins.domain.sized(margins.network.inputs)
+    if not box.bounded:
+        return (None,) * margins.data.count
+    regions, outputs = Regions.of_box(box, network.inputs), network.outputs
+    bounds, most = crown_bounds(network, regions), {}
+    for y, name in zip(margins.labels, margins.names, strict=True):
+        top = float(crown_objectives(network, regions, bounds, parse_functional(name, outputs).rows(outputs)).max())
+        most[y] = Fraction(top) if math.isfinite(top) else None
+    return tuple(most[int(y)] for y in margins.data.y)
 
 
 def lipsdp_constants(margins: Margins, deadline: Deadline) -> MarginConstants:

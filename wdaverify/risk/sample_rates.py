@@ -3,7 +3,7 @@ r"""Sample-wise constants: how fast the margin of one sample can grow, as seen f
 .. math:: \Lambda_i = \sup_{x \in X} \frac{m(x, y_i) - m_i}{\|x - x_i\|} = \min\{\lambda : \varphi_i(\lambda) = m_i\}, \qquad
           \varphi_i(\lambda) = \max_{x \in X} [m(x, y_i) - \lambda \|x - x_i\|],
 
-at most the Lipschitz constant (docs/theory.md, Theorem 5, item 2). Dinkelbach's method (*On nonlinear fractional programming*,
+at most the Lipschitz constant (docs/theory.md, "Certificates"). Dinkelbach's method (*On nonlinear fractional programming*,
 Management Science 13, 1967) solves it by a few maximisations: lambda becomes the ratio at the maximiser, until none is better.
 A maximisation leaves a proved excess, ``m(x) - m_i <= lambda ||x - x_i|| + excess``, and that is all that the certificates need:
 any lambda is valid with its excess, however early the search was stopped.
