@@ -9,8 +9,8 @@ phase where ``l >= 0`` or ``u <= 0``; an open one may be either. With the adjoin
 
 the adjoint of the input holds every gradient, and its largest dual norm bounds the Lipschitz constant (docs/theory.md,
 "Lipschitz constants"). This is the bound of Weng et al., *Towards fast computation of certified robustness for ReLU networks*
-(FastLip), ICML 2018, and the first step of Zhang et al., *RecurJac*, AAAI 2019; with CROWN's bounds instead of theirs. Rounding is charged to the
-radius.
+(FastLip), ICML 2018, and the first step of Zhang et al., *RecurJac*, AAAI 2019; with CROWN's bounds instead of theirs.
+Rounding is charged to the radius.
 """
 
 from __future__ import annotations
