@@ -61,7 +61,7 @@ def answers(network, box, questions, **options):
     return largest_gradients_by_enumeration(HIGHS, network, box.sized(network.inputs), questions, **options)
 
 
-@pytest.mark.parametrize(("case", "constants"), anchored())
+@pytest.mark.parametrize(("case", "constants"), list(anchored()))
 def test_known_constants(case, constants):
     network, box = wv.load(DATA / case["onnx"]), np.load(DATA / case["box"])
     questions = [question_of(constant, network.outputs) for constant in constants]

@@ -44,7 +44,7 @@ from wdaverify.risk.margin_constants import (
 from wdaverify.risk.sample_rates import GrowthRate
 from wdaverify.transport import WassersteinBall
 
-GOLDEN = Path(__file__).parents[2] / "shared" / "cases" / "golden"
+GOLDEN = Path(__file__).parent / "data" / "golden"
 UNIT = Box(-1, 1)
 ALL = [PRODUCT_OF_NORMS, INTERVAL_JACOBIAN, LIPSDP, EXACT, THROUGH_HINGE, SAMPLE_WISE]
 

@@ -24,7 +24,7 @@ from wdaverify.ir.network import Network, Node
 from wdaverify.ir.ops import Affine, Input, Relu
 from wdaverify.ir.pattern import jacobian, pattern_at
 
-GOLDEN = Path(__file__).parents[2] / "shared" / "cases" / "golden"
+GOLDEN = Path(__file__).parent / "data" / "golden"
 rationals = st.fractions(min_value=-3, max_value=3, max_denominator=7)
 
 

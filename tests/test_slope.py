@@ -102,7 +102,7 @@ def golden():
                 yield pytest.param(case, norm, int(label), value, id=f"{case['name']}-{norm}-{label}")
 
 
-@pytest.mark.parametrize(("case", "norm", "label", "value"), golden())
+@pytest.mark.parametrize(("case", "norm", "label", "value"), list(golden()))
 def test_golden(case, norm, label, value):
     network = load(GOLDEN / case["onnx"])
     found = slope(HIGHS, network, parse_functional(f"label:{label}", network.outputs), norm)
