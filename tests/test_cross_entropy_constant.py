@@ -14,6 +14,7 @@ import wdaverify as wv
 from tests.lying_sessions import LIES, LyingBackend
 from tests.networks import mlp, random_mlp
 from tests.oracles import enumerate_cells
+from tests.strategies import small_networks
 from wdaverify._deadline import Deadline
 from wdaverify._types import Norm
 from wdaverify.domain import Box
@@ -134,3 +135,16 @@ def test_on_the_whole_space_the_label_bounds_it():
     found = wv.lipschitz(network, "loss:cross-entropy:0", domain=Box.whole_space())
     assert found.value.lower == pytest.approx(2.0, rel=1e-6)
     assert found.value.upper == pytest.approx(2.0, rel=1e-6)
+
+
+@settings(max_examples=4, deadline=None)
+@given(network=small_networks(), norm=st.sampled_from(["linf", "l2", "l1"]))
+def test_the_cross_entropy_is_at_most_as_steep_as_its_label(network, norm):
+    for domain in (UNIT, Box.whole_space()):
+        label, entropy = wv.lipschitz_constants(network, ["label:0", "loss:cross-entropy:0"], domain=domain, norms=[norm])
+        assert entropy.value.lower <= label.value.upper
+        x, y = np.random.default_rng(1).uniform(-1, 1, (2, 500, 2))
+        y = np.clip(x + 0.01 * (y - x), -1, 1)
+        losses = [np.log(np.exp(f - f[:, [0]]).sum(axis=1)) for f in (network.compiled.forward(x), network.compiled.forward(y))]
+        moved = np.linalg.norm(x - y, axis=1, ord=wv.Norm(norm).order)
+        assert (np.abs(losses[0] - losses[1]) <= entropy.value.upper * moved * (1 + 1e-9) + 1e-12).all()
