@@ -87,15 +87,18 @@ def test_every_gradient_lies_in_the_ball_exactly(network, seed, width):
 
 
 @settings(deadline=None, max_examples=25)
-@given(small_networks(), st.sampled_from(Norm), st.sampled_from(["label:0", "logit:2"]))
-def test_both_bound_the_gradients_of_all_cells(network, norm, name):
-    rows = parse_functional(name, network.outputs).rows(network.outputs)
+@given(small_networks(), st.sampled_from(Norm), st.sampled_from([("margin:1-0", "margin:2-0"), ("logit:2",)]))
+def test_both_bound_the_gradients_of_all_cells(network, norm, pairs):
+    rows = np.concatenate([parse_functional(pair, network.outputs).rows(network.outputs) for pair in pairs])
     true = largest_gradients(network, UNIT, rows, norm)
     assert (gradient_bounds(network, UNIT, rows, norm=norm) >= true * (1 - 1e-12)).all()
     semidefinite = lipsdp_bounds(network, UNIT, rows, norm=norm, deadline=NEVER)
     assert semidefinite.reason == ""
     assert (semidefinite.values >= true * (1 - 1e-12)).all()
-    assert (semidefinite.values <= true.max() * 1e4 + 1).all()
+    # Equal multipliers in every layer are feasible and give the product of the spectral norms. A network may be constant on
+    # the box and steep outside, or within the open phases: no multiple of the true constant is a ceiling.
+    product = np.array([lipschitz_bound(network, pair, norm=Norm.L2) for pair in pairs])
+    assert (semidefinite.values <= 1.001 * np.sqrt(network.inputs) * product + 1e-6).all()
 
 
 @pytest.mark.parametrize("norm", Norm)
