@@ -64,6 +64,49 @@ class WassersteinBall:
         return f"W_{self.order:g} ball of radius {self.radius:g} ({self.norm})"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroundCost:
+    """What moving mass from ``x`` to ``x'`` costs: ``||S (x' - x)||^order`` with a diagonal S.
+
+    Parameters
+    ----------
+    norm, order
+        As in `WassersteinBall`, with a finite order.
+    scales
+        The diagonal of S, positive and finite, shape (n,); ``None`` for ones.
+
+    Raises
+    ------
+    InputError
+        If the order is not a finite number >= 1, or a scale is not positive and finite.
+
+    Examples
+    --------
+    >>> cost = GroundCost(Norm.L1, 2.0, np.array([1.0, 4.0]))
+    >>> cost.lengths(np.array([[1.0, 0.5]])).tolist(), cost.values(np.array([[1.0, 0.5]])).tolist()
+    ([3.0], [9.0])
+    """
+
+    norm: Norm
+    order: float = 1.0
+    scales: Vector | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.order) and self.order >= 1):
+            raise InputError(f"order {self.order} of a ground cost is not a finite number >= 1")
+        if self.scales is not None and not (np.isfinite(self.scales).all() and (self.scales > 0).all()):
+            raise InputError("a weight of the ground cost is not a positive finite number")
+
+    def lengths(self, steps: Vector) -> Vector:
+        """``||S d||`` for steps d (..., n), in float64."""
+        scaled = steps if self.scales is None else steps * self.scales
+        return np.asarray(np.linalg.norm(scaled, ord=self.norm.order, axis=-1))
+
+    def values(self, steps: Vector) -> Vector:
+        """``||S d||^order`` for steps d (..., n), in float64."""
+        return np.asarray(self.lengths(steps) ** self.order)
+
+
 def parse_norm(name: str) -> Norm:
     """The norm of that name.
 
