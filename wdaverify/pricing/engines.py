@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from wdaverify.pricing.by_search import SearchPrices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wdaverify.pricing.prices import PriceQuestion, Prices
     from wdaverify.program.backend import Backend
 
