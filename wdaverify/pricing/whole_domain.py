@@ -68,7 +68,7 @@ class WholeDomainPrices:
         If the order is not 1 or the norm is l2, and the multiplier matters.
     """
 
-    def __init__(self, backend: Backend, question: PriceQuestion, maximiser: Maximiser = maximise) -> None:
+    def __init__(self, question: PriceQuestion, backend: Backend, maximiser: Maximiser = maximise) -> None:
         if question.cost.scales is not None or (math.isinf(question.reach) and question.cost.order != 1):
             raise InputError("prices of the whole domain need order 1 and no weights")
         self._backend, self._question, self._maximise = backend, question, maximiser

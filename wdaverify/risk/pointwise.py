@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 _LEFT = 0.5
 """Part of the tolerance that may be left to the samples that are not searched."""
 
-_SHRINK = 1.0 - 2.0**-50
-"""Draws a point inward that rounding has put outside its ball."""
+_SHRINKS = (1.0, 1.0 - 2.0**-51, 1.0 - 2.0**-49, 1.0 - 2.0**-44, 1.0 - 2.0**-39, 1.0 - 2.0**-34)
+"""Draw a point inward that rounding has put outside its ball."""
 
-_NEAR = 1.0 + 1e-9
+_NEAR = 1.0 + 2.0**-35
 """Points that miss a ball by no more than this factor are drawn into it."""
 
 _TRIED = 4
@@ -74,18 +74,21 @@ class BallPoints:
         inside = self._domain.clip(points)
         steps = inside - self.center
         lengths = self._cost.lengths(steps)
-        outside = (lengths > radius) & (lengths <= radius * _NEAR)
-        drawn = self.center + steps[outside] * (_SHRINK * radius / lengths[outside, None])
-        inside[outside] = self._domain.clip(drawn)
         values = self._loss.rough(self._network.compiled.forward(inside), self.label)
-        values[self._cost.lengths(inside - self.center) > radius] = -math.inf
+        values[lengths > radius * _NEAR] = -math.inf
         for k in np.argsort(-values, kind="stable")[:_TRIED]:
             if values[k] > float(self.best(radius)[0]):
-                self._take(inside[k])
+                self._take(inside[k], radius)
 
-    def _take(self, point: Vector) -> None:
-        low = self._loss.bracket(exact_forward(self._network, point.tolist()), self.label)[0]
-        self._known.append((length_up(self._cost, self.center, point), Fraction(round_down(low)), point))
+    def _take(self, point: Vector, radius: float) -> None:
+        """Evaluate a point exactly, after drawing it into the ball that it may miss by rounding."""
+        for shrink in _SHRINKS:
+            inside = self._domain.clip(self.center + shrink * (point - self.center)) if shrink < 1.0 else point
+            length = length_up(self._cost, self.center, inside)
+            if length <= radius:
+                low = self._loss.bracket(exact_forward(self._network, inside.tolist()), self.label)[0]
+                self._known.append((length, Fraction(round_down(low)), inside))
+                return
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -98,6 +101,8 @@ class Moved:
         Positive.
     growth
         Of its loss.
+    warm
+        Points (P, n) to begin with.
     open
         Opens its prices within a radius.
     ceilings
@@ -109,6 +114,7 @@ class Moved:
     points: BallPoints
     weight: Fraction
     growth: Growth
+    warm: Matrix
     open: Callable[[float], Prices]
     ceilings: dict[float, Fraction] = field(default_factory=dict)
     stuck: set[float] = field(default_factory=set)
@@ -181,6 +187,8 @@ class Pointwise:
             self._close(radius, part_of(deadline, len(ordered) - done))
 
     def _close(self, radius: float, deadline: Deadline) -> None:
+        for sample in self.samples:
+            sample.points.offer(sample.warm, radius)
         while not deadline.passed:
             lower, upper = self.lower(radius), self.upper(radius)
             tolerance = self.gap * max(1.0, 0.0 if upper is None else abs(float(upper)))
@@ -188,11 +196,12 @@ class Pointwise:
             self.progress(Progress(radius, float(lower), math.inf if upper is None else float(upper)))
             if sum(shares) <= tolerance:
                 return
-            chosen = [k for k, s in enumerate(self.samples) if radius not in s.stuck and shares[k] > 0.0]
+            gap = _LEFT * tolerance
+            chosen = [k for k, s in enumerate(self.samples) if radius not in s.stuck and self._width(s, radius) > gap]
             if not chosen:
                 return
             widest = max(chosen, key=lambda k: (shares[k], -k))
-            self._search(self.samples[widest], radius, _LEFT * tolerance, part_of(deadline, len(chosen)))
+            self._search(self.samples[widest], radius, gap, part_of(deadline, len(chosen)))
 
     def _width(self, sample: Moved, radius: float) -> float:
         upper = sample.upper(radius)
@@ -203,6 +212,7 @@ class Pointwise:
         self.searches += 1
         if radius not in sample.prices:
             sample.prices[radius] = sample.open(radius)
+            sample.prices[radius].offer(sample.points.best(radius)[1][None])
         prices = sample.prices[radius]
         found = prices.work(0.0, cut=self.loss.cut(float(sample.points.best(radius)[0])), gap=gap, deadline=deadline)
         sample.points.offer(found, radius)

@@ -106,6 +106,7 @@ def certify_by_prices(
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
+        seed=options.seed,
         progress=progress or (lambda _: None),
     )
     seeker, interrupted = seeker_for(question), False

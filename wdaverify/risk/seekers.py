@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from wdaverify.pricing.prices import PriceQuestion
+from wdaverify.pricing.warm_points import warm_points
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
 from wdaverify.risk.exploration import Exploration, Priced
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wdaverify._deadline import Deadline
+    from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
@@ -70,6 +74,8 @@ class RiskQuestion:
         How fast the loss grows, one per sample.
     pricer
         Opens the prices of margins.
+    seed
+        Of the attack that finds the first points.
     progress
         Called with the bracket after every round.
     """
@@ -82,6 +88,7 @@ class RiskQuestion:
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
+    seed: int
     progress: Callable[[Progress], None]
 
     @property
@@ -100,6 +107,13 @@ class RiskQuestion:
     def present(self) -> list[tuple[int, ...]]:
         """The groups of positive weight: the others change nothing."""
         return [group for group in self.groups if self.weight(group) > 0]
+
+    def warm_points(self, cost: GroundCost) -> list[Matrix]:
+        """Points (P, n) about the first sample of every present group, where its margin is large; none on unbounded domains."""
+        firsts = [group[0] for group in self.present]
+        if not self.domain.bounded:
+            return [np.zeros((0, self.network.inputs))] * len(firsts)
+        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, self.domain, self.seed)
 
     @property
     def resting(self) -> list[Route]:
@@ -131,16 +145,18 @@ class BudgetSeeker:
         cost = GroundCost(question.ball.norm, question.ball.order)
         self.exploration = Exploration(
             loss=question.loss,
-            samples=[self._sample(group, cost) for group in self._groups],
+            samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
             progress=question.progress,
         )
 
-    def _sample(self, group: tuple[int, ...], cost: GroundCost) -> Priced:
+    def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
         columns = Columns(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
         prices = asked.loss.prices(asked.price_question(i, cost), asked.pricer)
+        columns.offer(warm)
+        prices.offer(warm)
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
         return Priced(columns=columns, prices=prices, ceiling=ceiling, weight=asked.weight(group))
 
@@ -181,21 +197,22 @@ class PointwiseSeeker:
     """Order inf: every sample has its own ball (`pointwise.Pointwise`)."""
 
     def __init__(self, question: RiskQuestion) -> None:
-        self._question, self._groups = question, question.present
+        self._question, self._groups, self._cost = question, question.present, GroundCost(question.ball.norm)
         self.pointwise = Pointwise(
             loss=question.loss,
-            samples=[self._sample(group) for group in self._groups],
+            samples=[self._sample(*each) for each in zip(self._groups, question.warm_points(self._cost), strict=True)],
             gap=question.gap,
             progress=question.progress,
         )
 
-    def _sample(self, group: tuple[int, ...]) -> Moved:
-        asked, i, cost = self._question, group[0], GroundCost(self._question.ball.norm)
+    def _sample(self, group: tuple[int, ...], warm: Matrix) -> Moved:
+        asked, i, cost = self._question, group[0], self._cost
         points = BallPoints(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
         return Moved(
             points=points,
             weight=asked.weight(group),
             growth=asked.growth[i],
+            warm=warm,
             open=lambda radius: asked.loss.prices(asked.price_question(i, cost, radius), asked.pricer),
         )
 
