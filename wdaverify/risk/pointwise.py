@@ -17,7 +17,6 @@ import numpy as np
 
 from wdaverify._errors import AuditError
 from wdaverify.ir.exact import exact_forward
-from wdaverify.risk.columns import length_up
 from wdaverify.risk.exploration import Progress, part_of
 from wdaverify.transport import round_down
 
@@ -59,7 +58,7 @@ class BallPoints:
         self._network, self._loss, self._domain, self._cost = network, loss, domain, cost
         self.center, self.label = center, label
         self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
-        self._known: list[tuple[float, Fraction, Vector]] = [(0.0, self.nominal[0], center)]
+        self._known: list[tuple[Fraction, Fraction, Vector]] = [(Fraction(0), self.nominal[0], center)]
 
     def best(self, radius: float) -> tuple[Fraction, Vector]:
         """The largest known loss within a radius, and where."""
@@ -84,8 +83,8 @@ class BallPoints:
         """Evaluate a point exactly, after drawing it into the ball that it may miss by rounding."""
         for shrink in _SHRINKS:
             inside = self._domain.clip(self.center + shrink * (point - self.center)) if shrink < 1.0 else point
-            length = length_up(self._cost, self.center, inside)
-            if length <= radius:
+            length = self._cost.bracket(self.center, inside)[1]
+            if length is not None and length <= radius:
                 low = self._loss.bracket(exact_forward(self._network, inside.tolist()), self.label)[0]
                 self._known.append((length, Fraction(round_down(low)), inside))
                 return
