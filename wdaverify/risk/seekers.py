@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wdaverify.domain import Box
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
 from wdaverify.risk.columns import Columns
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
+    from wdaverify.risk.rays import Ray
     from wdaverify.transport import WassersteinBall
+
+
+_REACH = 4.0
+"""On R^n the attack looks as far beyond the data, in units of 1 + their size."""
 
 
 class Seeker(Protocol):
@@ -74,6 +79,8 @@ class RiskQuestion:
         How fast the loss grows, one per sample.
     pricer
         Opens the prices of margins.
+    ray
+        What can be gained at infinity, on R^n with order 1.
     seed
         Of the attack that finds the first points.
     progress
@@ -88,6 +95,7 @@ class RiskQuestion:
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
+    ray: Ray | None
     seed: int
     progress: Callable[[Progress], None]
 
@@ -109,11 +117,13 @@ class RiskQuestion:
         return [group for group in self.groups if self.weight(group) > 0]
 
     def warm_points(self, cost: GroundCost) -> list[Matrix]:
-        """Points (P, n) about the first sample of every present group, where its margin is large; none on unbounded domains."""
+        """Points (P, n) about the first sample of every present group, where its margin is large; or of a large box on R^n."""
         firsts = [group[0] for group in self.present]
-        if not self.domain.bounded:
-            return [np.zeros((0, self.network.inputs))] * len(firsts)
-        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, self.domain, self.seed)
+        box = self.domain
+        if not box.bounded:
+            far = _REACH * (1.0 + np.abs(self.data.x).max(axis=0))
+            box = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
+        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, box, self.seed)
 
     @property
     def resting(self) -> list[Route]:
@@ -148,6 +158,7 @@ class BudgetSeeker:
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
+            ray=question.ray,
             progress=question.progress,
         )
 
@@ -178,6 +189,9 @@ class BudgetSeeker:
         for k, (group, sample) in enumerate(zip(self._groups, self.exploration.samples, strict=True)):
             columns, corner = sample.columns, master.corners[k]
             point = columns.points[columns.hull[corner].column]
+            if master.spent_on_ray > 0 and self._question.ray is not None and group[0] == self._question.ray.sample:
+                routes.append(self._question.ray.route(columns.center, group, point, sample.weight, master.spent_on_ray))
+                continue
             if master.split is None or master.split[0] != k:
                 routes.append(Route(sources=group, point=point))
             else:
