@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from wdaverify.risk.zero_one import power_bracket
+from wdaverify.powers import power_bracket
 from wdaverify.transport import Atom, TransportPlan, distance_up, round_down, round_up
 
 if TYPE_CHECKING:
