@@ -1,6 +1,6 @@
 """The largest value of a convex function of the logits less an l1 or linf cost, in the plane: at the vertices of all pieces.
 
-On a piece of the network cut with a linear piece of the cost the objective is convex, so a vertex is enough (docs/theory.md, Theorem 7).
+On a piece of the network cut with a linear piece of the cost the objective is convex: a vertex is enough (theory, section 6).
 """
 
 from __future__ import annotations

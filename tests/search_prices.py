@@ -37,7 +37,7 @@ class SearchPrices:
     def work(self, multiplier, *, cut, gap, deadline):
         """Search every rival to the gap; the cut is not used."""
         asked, points, uppers = self._question, [], []
-        inputs = InputSet(self._regions, CostTerm(asked.center, asked.cost.norm, multiplier))
+        inputs = InputSet(self._regions, CostTerm(asked.center, asked.cost, multiplier))
         for row in asked.rows:
             SearchPrices.searches += 1
             question = Question.of(row[None], inputs=asked.network.inputs)

@@ -1,4 +1,4 @@
-"""Prices of the cross-entropy: brackets that close on the vertices of all pieces, at every multiplier and after every accident."""
+"""Prices of the cross-entropy: brackets that close on the vertices of all pieces, at every multiplier and after accidents."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -100,4 +101,4 @@ def test_halving_shrinks_the_excess():
             region = region.halves(side, 0.5 * low)[1]
         row = softmax_row(region, np.zeros((0, 4)), np.zeros(0))
         worst.append(row.excess(region, 0.5 * (region.lower + region.upper)))
-    assert all(b < a / 2.5 for a, b in zip(worst, worst[1:], strict=False))
+    assert all(b < a / 2.5 for a, b in itertools.pairwise(worst))

@@ -8,8 +8,8 @@ logits a linear form lies above it (`pricing.softmax_rows`), ``ce <= sum_c a_c z
     \qquad \psi(a, \lambda) = \max_x\ a \cdot z(x) - \lambda\, cost(x),
 
 over regions that together hold all logits. To let x run over the whole domain, and not over the region alone, costs little: away
-from its region a chord lies below what it is a chord of. The regions are halved where the maximiser of the worst form lies, so that
-the halves' forms are close to the loss there. No ReLU is added to the network, where a chain of interpolated softplus layers
+from its region a chord lies below what it is a chord of. The regions are halved where the maximiser of the worst form lies, so
+that the halves' forms are close to the loss there. No ReLU is added to the network, where a chain of interpolated softplus layers
 (docs/theory.md, "Cross-entropy") adds one per breakpoint and class.
 
 The tree of regions is kept for all multipliers, because what is proved about a form is. For two classes all forms are multiples
@@ -26,9 +26,11 @@ from __future__ import annotations
 
 import heapq
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wdaverify.pricing.directions import Directions
+from wdaverify.pricing.logit_ranges import leading_regions
 from wdaverify.pricing.points_met import PointsMet
 from wdaverify.pricing.softmax_regions import RegionNode
 
@@ -69,14 +71,18 @@ class CrossEntropyPrices:
     def __init__(self, question: PriceQuestion, price: Callable[[PriceQuestion], Prices]) -> None:
         self._points = PointsMet(question)
         self._directions = Directions(question, price)
-        self._roots = [
-            RegionNode.root(leader, question, self._directions, self._points) for leader in range(question.network.outputs)
-        ]
+        self._question = question
         self.saturated = False
+
+    @cached_property
+    def _roots(self) -> list[RegionNode]:
+        """One tree per class that can lead."""
+        regions = leading_regions(self._question)
+        return [RegionNode.root(region, self._question.label, self._directions, self._points) for region in regions]
 
     def upper(self, multiplier: float) -> float:
         """A proved upper bound of ``phi(multiplier)`` from all forms priced so far."""
-        return max(node.upper(multiplier) for node in self._roots)
+        return max((node.upper(multiplier) for node in self._roots), default=math.inf)
 
     def offer(self, points: Matrix) -> None:
         """Points (P, n) of the domain where the loss may be large."""
@@ -128,7 +134,7 @@ class _Refinement:
                 break
             if node.own(self._multiplier) < -bound:  # forms are shared: it may have become sharper meanwhile
                 self.push(node, -bound, failures)
-            elif not self._refuted(node) and self._price(node):
+            elif (math.isinf(bound) or not self._refuted(node)) and self._price(node):
                 self.push(node, -bound, 0)
             else:
                 failures = 0 if self._refuted(node) else failures + 1
@@ -150,9 +156,8 @@ class _Refinement:
         gap = max(0.5 * self._gap, _COARSE * node.excess)
         while not self._deadline.passed:
             cut = self._floor + 0.5 * self._gap - node.row.offset
-            found = node.form.work(self._multiplier, cut=cut, gap=gap, deadline=self._deadline)
-            if found is not None and len(found):
-                self._points.add(found)
+            warm = node.nearest(self._points, self._multiplier)
+            self._points.add(node.form.work(self._multiplier, warm, cut=cut, gap=gap, deadline=self._deadline))
             if node.own(self._multiplier) <= self._floor + self._gap or self._refuted(node):
                 return True
             if gap <= 0.5 * self._gap:

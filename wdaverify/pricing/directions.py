@@ -29,73 +29,86 @@ _LARGEST = 1e300
 """Multipliers are not asked beyond it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FormPrices:
-    """``psi(weights, .)`` as ``scale`` times prices of a smaller form; ``None`` is the form 0, whose price is 0 at the sample."""
-
-    scale: float
-    prices: Prices | None
-
-    def upper(self, multiplier: float) -> float:
-        """A proved upper bound of ``psi(weights, multiplier)``."""
-        if self.prices is None:
-            return 0.0
-        value = self.prices.upper(self._multiplier(multiplier))
-        return value if self.scale == 1.0 else math.nextafter(self.scale * value, math.inf)
-
-    def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix | None:
-        """As `Prices.work`, for the form; ``None`` where there is nothing to work on."""
-        if self.prices is None:
-            return None
-        least = math.nextafter(0.0, 1.0)
-        cut, gap = _finite(cut / self.scale), max(_finite(gap / self.scale), least)
-        return self.prices.work(self._multiplier(multiplier), cut=cut, gap=gap, deadline=deadline)
-
-    def _multiplier(self, multiplier: float) -> float:
-        """A multiplier of the smaller form: at most the true quotient."""
-        if self.scale == 1.0 or multiplier == 0.0:
-            return multiplier
-        return min(max(math.nextafter(multiplier / self.scale, 0.0), 0.0), _LARGEST)
-
-
 class Directions:
-    """The forms that were asked about so far."""
+    """The forms that were asked about so far. Prices are built when a form is first worked on: many never are."""
 
     def __init__(self, question: PriceQuestion, price: Callable[[PriceQuestion], Prices]) -> None:
         self._question, self._price = question, price
         self._known: dict[tuple[float, ...], Prices] = {}
 
-    def form(self, weights: Vector, warm: Matrix) -> FormPrices:
+    def form(self, weights: Vector) -> FormPrices:
         """The prices of ``sum_c weights_c (f_c - f_label)``.
 
         Parameters
         ----------
         weights
             Shape (K,), nonnegative, with sums that are exact in float64; that of the label does not count.
-        warm
-            Points (P, n) offered to prices that are new.
         """
         rivals = weights.copy()
         rivals[self._question.label] = 0.0
         used = np.flatnonzero(rivals)
-        if not len(used):
-            return FormPrices(0.0, None)
-        scale = float(rivals[used[0]]) if len(used) == 1 else 1.0
-        rivals = rivals / scale
-        key = tuple(rivals.tolist())
-        if key not in self._known:
-            self._known[key] = self._price(self._row_question(rivals))
-            self._known[key].offer(warm)
-        return FormPrices(scale, self._known[key])
+        scale = float(rivals[used[0]]) if len(used) == 1 else float(len(used) > 0)
+        return FormPrices(self, scale, tuple((rivals / scale if scale else rivals).tolist()))
 
-    def _row_question(self, rivals: Vector) -> PriceQuestion:
+    def known(self, rivals: tuple[float, ...]) -> Prices | None:
+        """The prices of a form, if it was worked on."""
+        return self._known.get(rivals)
+
+    def opened(self, rivals: tuple[float, ...], warm: Matrix) -> Prices:
+        """The prices of a form; where they are new, the points `warm` (P, n) are offered to them."""
+        if rivals not in self._known:
+            prices = self._price(self._row_question(rivals))
+            prices.offer(warm)
+            self._known[rivals] = prices
+        return self._known[rivals]
+
+    def _row_question(self, rivals: tuple[float, ...]) -> PriceQuestion:
         """The question whose margin is the form; of two classes, the question itself."""
         question = self._question
         if question.network.outputs == 2:
             return question
-        coefficients = rivals.copy()
-        coefficients[question.label] = -rivals.sum()
+        coefficients = np.array(rivals)
+        coefficients[question.label] = -coefficients.sum()
         return replace(question, network=with_logit_row(question.network, coefficients), label=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormPrices:
+    """``psi(scale rivals, .)``; with the scale 0 it is the form 0, whose price is 0 at the sample.
+
+    Attributes
+    ----------
+    rivals
+        Weights (K,), 0 at the label.
+    """
+
+    directions: Directions
+    scale: float
+    rivals: tuple[float, ...]
+
+    def upper(self, multiplier: float) -> float:
+        """A proved upper bound of the price, ``inf`` if the form was never worked on."""
+        if self.scale == 0.0:
+            return 0.0
+        prices = self.directions.known(self.rivals)
+        if prices is None:
+            return math.inf
+        value = prices.upper(self._multiplier(multiplier))
+        return value if self.scale == 1.0 else math.nextafter(self.scale * value, math.inf)
+
+    def work(self, multiplier: float, warm: Matrix, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
+        """As `Prices.work`, for the form; points `warm` are offered to prices that are new."""
+        if self.scale == 0.0:
+            return np.zeros((0, warm.shape[1]))
+        cut, gap = _finite(cut / self.scale), max(_finite(gap / self.scale), math.nextafter(0.0, 1.0))
+        prices = self.directions.opened(self.rivals, warm)
+        return prices.work(self._multiplier(multiplier), cut=cut, gap=gap, deadline=deadline)
+
+    def _multiplier(self, multiplier: float) -> float:
+        """A multiplier of the smaller form: at most the true quotient."""
+        if self.scale == 1.0 or multiplier == 0.0:
+            return multiplier
+        return min(max(math.nextafter(multiplier / self.scale, 0.0), 0.0), _LARGEST)
 
 
 def _finite(value: float) -> float:

@@ -12,16 +12,21 @@ import numpy as np
 from wdaverify.pricing.softmax_rows import LogitRegion, SoftmaxRow, softmax_row
 
 if TYPE_CHECKING:
-    from wdaverify._types import Vector
+    from wdaverify._types import Matrix, Vector
     from wdaverify.pricing.directions import Directions, FormPrices
     from wdaverify.pricing.points_met import PointsMet
-    from wdaverify.pricing.prices import PriceQuestion
 
 _NARROW = 2.0**-40
 """A side of a region that is relatively narrower is not halved."""
 
 _BY_CORNERS = 0.05
 """If no side explains more than this part of an excess, corners do: then the side that matters most is halved in the middle."""
+
+_FEW, _FEW_PART = 3, 0.25
+"""With more sides than this that explain this part of the gap, halves that meet in the point would all be refuted by it again."""
+
+_TOP = 2.0
+"""Beside this width at its upper end, the rest of a side adds little to the loss."""
 
 _REFERENCES = 16
 """Points met that a new form is kept low at."""
@@ -44,12 +49,10 @@ class RegionNode:
     children: tuple[RegionNode, ...] = field(default=())
 
     @staticmethod
-    def root(leader: int, question: PriceQuestion, directions: Directions, points: PointsMet) -> RegionNode:
-        """The region of all logits with that leader: there the loss is at most its margin plus ``log K``."""
-        region = LogitRegion.led_by(leader, question.network.outputs)
-        nothing = np.zeros((0, question.network.outputs))
-        row = softmax_row(region, nothing, np.zeros(0))
-        return RegionNode(region, row, directions.form(row.weights, points.inputs), question.label)
+    def root(region: LogitRegion, label: int, directions: Directions, points: PointsMet) -> RegionNode:
+        """A region that is not half of another; its form is low at the sample."""
+        row = softmax_row(region, region.steps(points.logits[:1]), np.zeros(1))
+        return RegionNode(region, row, directions.form(row.weights), label)
 
     def own(self, multiplier: float) -> float:
         """What the form itself proves."""
@@ -66,6 +69,11 @@ class RegionNode:
     def peak(self, points: PointsMet, multiplier: float) -> float:
         """The largest value of the form less the cost at the points met."""
         return float(self._heights(points, multiplier).max())
+
+    def nearest(self, points: PointsMet, multiplier: float) -> Matrix:
+        """The points met (P, n) at which the form less the cost is largest."""
+        order = np.argsort(-self._heights(points, multiplier), kind="stable")[:_REFERENCES]
+        return np.asarray(points.inputs[order])
 
     def _heights(self, points: PointsMet, multiplier: float) -> Vector:
         linear = points.logits @ self.row.weights - points.logits[:, self.label]
@@ -93,7 +101,7 @@ class RegionNode:
         parts = []
         for half in self.region.halves(*chosen):
             row = softmax_row(half, half.steps(logits), gains)
-            parts.append(RegionNode(half, row, directions.form(row.weights, points.inputs[near]), self.label))
+            parts.append(RegionNode(half, row, directions.form(row.weights), self.label))
         self.children = tuple(parts)
         return self.children
 
@@ -116,10 +124,10 @@ class RegionNode:
             part = np.where(sloped & (width > 0), (at - lower) / width, 1.0)
         lost = np.where(splittable, low + np.where(sloped, part, 1.0) * (high - low) - here, -1.0)
         side = int(lost.argmax())
-        inside = at[side] < upper[side] and at[side] > lower[side]
-        if lost[side] / total > _BY_CORNERS * error and inside:
+        inside = lower[side] < at[side] < upper[side]
+        many = int((lost / total > _FEW_PART * gap).sum()) > _FEW
+        if inside and not many and lost[side] / total > _BY_CORNERS * error:
             return side, float(at[side])
-        side = int(np.where(splittable, high - low, -1.0).argmax())
-        if math.isinf(lower[side]):
-            return side, float(upper[side] - 1.0)
-        return side, float(0.5 * (lower[side] + upper[side]))
+        if not (many and inside):
+            side = int(np.where(splittable, high - low, -1.0).argmax())
+        return side, float(upper[side] - min(0.5 * (upper[side] - lower[side]), _TOP))

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _STEP = 2.0**-50
 """Weights are multiples of it: sums and differences of weights are exact in float64."""
 
-_MOST_SLOPES = 6
-"""Classes that may have a slope of their own: more would need more than 64 corners."""
+_MOST_SLOPES = 8
+"""Classes that may have a slope of their own: more would need more than 256 corners."""
 
 _MIDDLE = 1e-3
 """What the height of a row in the middle of the region counts beside its height at the points met."""
