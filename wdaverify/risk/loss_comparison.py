@@ -1,8 +1,8 @@
 r"""The certificates that stand beside the exact risk of a priced loss: nominal risk plus growth by Lipschitz constants.
 
-Margin, hinge and cross-entropy of label y are ``label:y``-Lipschitz, and monotone in how far the rivals rise above the label; so
-every bound on the growth of margins from the samples bounds theirs (`lipschitz_bounds`). What the loss cannot rise by any more
-(its maximum on the domain) caps it.
+Margin, hinge and cross-entropy of label y are ``label:y``-Lipschitz. Margin and hinge also grow no faster than the margin does as
+seen from a sample; cross-entropy does, where a rival rises that is not the best one there, so that sample-wise constants of the margin
+say nothing about it. What the loss cannot rise by any more (its maximum on the domain) caps it.
 """
 
 from __future__ import annotations

@@ -56,6 +56,8 @@ class Loss:
         A value of the loss in the unit of its prices.
     prices
         Opens the prices of a question, by means of those of margins.
+    of_margin
+        Whether it is a nondecreasing 1-Lipschitz function of the margin alone.
     functional
         Its Lipschitz constant for label y is that of ``functional.format(y)``.
     """
@@ -67,6 +69,7 @@ class Loss:
     of_price: Callable[[Fraction], Fraction]
     cut: Callable[[float], float]
     prices: Callable[[PriceQuestion, Pricer], Prices] = _of_margin
+    of_margin: bool = True
     functional: str
 
 
@@ -117,6 +120,7 @@ CROSS_ENTROPY = Loss(
     of_price=lambda price: price,
     cut=lambda value: value,
     prices=CrossEntropyPrices,
+    of_margin=False,
     functional="loss:cross-entropy:{}",
 )
 

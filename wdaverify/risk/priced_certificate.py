@@ -120,7 +120,7 @@ def certify_by_prices(
         seeker.close(radii, running.deadline)
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
-            constants.extend(constants_by_search(margins, [None] * data.count, until))
+            constants.extend(constants_by_search(margins, [None] * data.count, until, sample_wise=loss.of_margin))
     except KeyboardInterrupt:
         interrupted = True
     known = LossBounds(
