@@ -12,10 +12,9 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from wdaverify._errors import AuditError
 from wdaverify._types import Norm
+from wdaverify.feature_domain import as_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.transport import exact_distance
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.transport import Atom, TransportPlan, WassersteinBall
 
@@ -48,8 +48,8 @@ class Auditor:
         Of the question.
     """
 
-    def __init__(self, network: Network, data: Dataset, domain: Box) -> None:
-        self._network, self._data, self._domain = network, data, domain.sized(network.inputs)
+    def __init__(self, network: Network, data: Dataset, domain: Box | Domain) -> None:
+        self._network, self._data, self._domain = network, data, as_domain(domain, network.inputs)
         self._losses: dict[tuple[int, bytes], bool] = {}
 
     def errs(self, sample: int, point: Vector) -> bool:
@@ -103,8 +103,11 @@ class Auditor:
             raise AuditError(f"atom {k} has label {atom.label}, its sample {atom.source} has {self._data.y[atom.source]}")
         if not (math.isfinite(atom.mass) and atom.mass >= 0):
             raise AuditError(f"atom {k} has mass {atom.mass}")
-        if len(atom.point) != self._data.size or not self._domain.contains(np.asarray(atom.point)):
-            raise AuditError(f"atom {k} (from sample {atom.source}) lies outside the domain")
+        if len(atom.point) != self._data.size:
+            raise AuditError(f"atom {k} (from sample {atom.source}) has {len(atom.point)} coordinates")
+        broken = self._domain.broken(atom.point, self._data.x[atom.source])
+        if broken is not None:
+            raise AuditError(f"atom {k} (from sample {atom.source}) lies outside the domain: {broken}")
 
     def _check_marginal(self, plan: TransportPlan) -> None:
         masses = [Fraction(0)] * self._data.count

@@ -16,6 +16,7 @@ from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError, InputError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, box_per_sample, hull_of
 from wdaverify.ir.exact import exact_forward
 from wdaverify.losses import exact_margin
 from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
@@ -61,7 +62,7 @@ def certify(
     ball: WassersteinBall,
     *,
     loss: str = "zero-one",
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     radii: Sequence[float] | None = None,
     gap: float | None = None,
     options: DistanceOptions | None = None,
@@ -115,23 +116,25 @@ def certify(
     if gap is not None:
         chosen = dataclasses.replace(chosen, gap=gap)
     chosen = dataclasses.replace(chosen, engine=engine_for(chosen.engine, chosen.solver))
-    box, asked = Box(0, 1) if domain is None else domain, radii_of(ball, radii)
-    data.checked_against(network, box)
+    said, asked = Box(0, 1) if domain is None else box_per_sample(domain, "zero-one risks"), radii_of(ball, radii)
+    data.checked_against(network, said)
     running = chosen.started()
     constants: list[MarginConstants] = []
     try:
-        found = search(network, data, norm=ball.norm, domain=box, options=running, progress=progress)
+        found = search(network, data, norm=ball.norm, domain=said, options=running, progress=progress)
         interrupted = False
     except Interrupted as stop:
         found, interrupted = stop.distances, True
     until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
     if not interrupted and not until.passed:
-        margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=chosen.solver, seed=chosen.seed)
+        margins = Margins(
+            network=network, data=data, domain=hull_of(said, data.x), norm=ball.norm, solver=chosen.solver, seed=chosen.seed
+        )
         try:
             constants.extend(constants_by_search(margins, found, until))
         except KeyboardInterrupt:
             interrupted = True
-    certificate = certificate_from(network, data, ball, found, domain=box, radii=asked, options=chosen, constants=constants)
+    certificate = certificate_from(network, data, ball, found, domain=said, radii=asked, options=chosen, constants=constants)
     return dataclasses.replace(certificate, seconds=time.monotonic() - started, interrupted=interrupted)
 
 
@@ -141,7 +144,7 @@ def certificate_from(
     ball: WassersteinBall,
     distances: Sequence[AdversarialDistance],
     *,
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     radii: Sequence[float] | None = None,
     options: DistanceOptions | None = None,
     constants: Sequence[MarginConstants] = (),
@@ -173,24 +176,25 @@ def certificate_from(
         If the distances contradict exact evaluation, or the plan does not survive its independent recomputation.
     """
     started = time.monotonic()
-    chosen, box, asked = options or DistanceOptions(), Box(0, 1) if domain is None else domain, radii_of(ball, radii)
-    data.checked_against(network, box)
+    chosen, asked = options or DistanceOptions(), radii_of(ball, radii)
+    said = Box(0, 1) if domain is None else box_per_sample(domain, "zero-one risks")
+    data.checked_against(network, said)
     margins = tuple(_exact_margin(network, data, i) for i in range(data.count))
-    asking = Margins(network=network, data=data, domain=box, norm=ball.norm)
+    asking = Margins(network=network, data=data, domain=hull_of(said, data.x), norm=ball.norm)
     nominal = NominalMargins(
         margins=margins, weights=tuple(data.fractions), radii=asked, order=ball.order, largest=largest_margins(asking)
     )
     known = [*constants_without_search(asking), *constants]
     floors = tuple(max(each) for each in zip(*(nominal.floors(c) for c in known), strict=True))
     _check_consistent(margins, floors, distances)
-    auditor = Auditor(network, data, box)
+    auditor = Auditor(network, data, said)
     question = _Question(data=data, ball=ball, gap=chosen.gap, auditor=auditor, nominal=nominal.nominal, floors=floors)
     return RiskCertificate(
         network=network,
         data=data,
         ball=ball,
         loss=LOSSES[0],
-        domain=box,
+        domain=said,
         nominal_risk=float(nominal.nominal),
         curve=tuple(_curve_point(question, distances, radius) for radius in asked),
         distances=tuple(distances),
