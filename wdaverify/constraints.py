@@ -55,13 +55,13 @@ class Constraints:
             values = point[list(group)]
             if np.count_nonzero(values == 1.0) != 1 or np.count_nonzero(values == 0.0) != len(group) - 1:
                 return f"the one-hot group {k} (features {', '.join(map(str, group))}) has the values {values.tolist()}"
-        broken = self._broken_row(point)
+        broken = self.broken_row(point)
         if broken is None:
             return None
         value = float(np.dot(self.rows[broken], point))
         return f"row {broken} has the value {value!r}, above its limit {float(self.limits[broken])!r}"
 
-    def _broken_row(self, point: Vector) -> int | None:
+    def broken_row(self, point: Vector) -> int | None:
         """The first row above its limit; rational arithmetic decides where floats could err."""
         with np.errstate(over="ignore", invalid="ignore"):
             excess = self.rows @ point - self.limits
