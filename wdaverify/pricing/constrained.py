@@ -61,6 +61,12 @@ _BUDGET = 64
 _FRACTIONAL = 1e-6
 """Farther than this from a whole number an integer feature is worth splitting."""
 
+_LARGEST = 600.0
+"""Logarithm of the largest cost that a domain may hold."""
+
+_MOST_TOUCHES = 16
+"""Points where tangents of the cost touch, before a piece is split into shells."""
+
 _SAFE = 2.0**-44
 """Relative error granted to powers and norms."""
 
@@ -144,18 +150,13 @@ class ConstrainedPrices:
         far = np.maximum(box.upper - question.center, question.center - box.lower)
         farthest = min(float(question.cost.lengths(far)) * (1.0 + _SAFE), question.reach)
         edges = [0.0, *(farthest * 2.0**-k for k in reversed(range(_SHELLS if farthest > 0 else 1)))]
+        if not math.isfinite(farthest) or math.log(max(farthest, 1.0)) * question.cost.order > _LARGEST:
+            raise InputError(f"the domain is too large for order {question.cost.order:g}: costs exceed the range of float64")
         return [
-            self._shell(Piece(rival, box.lower, box.upper, inner, outer, 0.0, math.inf))
+            Piece(rival, box.lower, box.upper, inner, outer, question.cost.order)
             for inner, outer in pairwise(edges)
             for rival in range(len(question.rivals))
         ]
-
-    def _shell(self, piece: Piece) -> Piece:
-        """The piece with the costs of its shell's ends."""
-        order = self._question.cost.order
-        piece.least = max(piece.inner**order * (1.0 - _SAFE) - 1e-300, 0.0)
-        piece.most = piece.outer**order * (1.0 + _SAFE) + 1e-300
-        return piece
 
     def _bound_all(self) -> None:
         """Bound what has no bound yet, without a target."""
@@ -257,40 +258,29 @@ class ConstrainedPrices:
             away = np.where(wide, np.abs(point - np.round(point)), 0.0)
             k = int(np.argmax(away))
             if away[k] > _FRACTIONAL:
-                return self._parts(piece, k, float(np.floor(point[k])))
+                return self._replace(piece, piece.at_floor(k, float(np.floor(point[k]))))
         if end is End.LIMIT:
             piece.budget = max(_BUDGET, 4 * piece.budget)
             return [piece]
-        if (witness is not None and self._model.exponent != 1.0) or self._model.curved:
-            return self._shells(piece, None if witness is None else witness[: len(piece.lower)])
+        if self._model.curved or self._model.exponent != 1.0:
+            return self._refined(piece, next(iter([*([] if witness is None else [witness]), *seen[::-1]]), None))
         if wide.any():  # nothing else is left to decide: the program's point is whole to rounding, or there is none
             k = int(np.argmax(np.where(wide, piece.upper - piece.lower, -1.0)))
-            return self._parts(piece, k, float(np.floor(0.5 * (piece.lower[k] + piece.upper[k]))))
+            return self._replace(piece, piece.at_floor(k, float(np.floor(0.5 * (piece.lower[k] + piece.upper[k])))))
         piece.stuck = True
         return [piece]
 
-    def _parts(self, piece: Piece, k: int, floor: float) -> list[Piece]:
-        """The pieces with ``x_k <= floor`` and ``x_k >= floor + 1``."""
-        upper, lower = piece.upper.copy(), piece.lower.copy()
-        upper[k], lower[k] = floor, floor + 1.0
-        return self._replace(piece, [piece.half(piece.lower, upper), piece.half(lower, piece.upper)])
-
-    def _shells(self, piece: Piece, point: Vector | None) -> list[Piece]:
-        """The pieces nearer and farther than a distance, whose costs are bounded more tightly."""
-        middle = 0.5 * (piece.inner + piece.outer)
-        if point is not None:
-            length = float(self._question.cost.lengths(point - self._question.center))
-            width = piece.outer - piece.inner
-            middle = float(np.clip(length, piece.inner + 0.1 * width, piece.outer - 0.1 * width))
-        if not piece.inner < middle < piece.outer or piece.outer - piece.inner <= 1e-13 * piece.outer:
-            piece.stuck = True
+    def _refined(self, piece: Piece, point: Vector | None) -> list[Piece]:
+        """A piece whose cost is modelled better: with tangents at a point (n or more,), or as two shells."""
+        touch = None if point is None else point[: len(piece.lower)]
+        by_tangents = self._model.exponent >= 1.0 or len(piece.touches) % 2 == 0  # a chord is improved by shells alone
+        if touch is not None and by_tangents and len(piece.touches) < _MOST_TOUCHES:
+            piece.touches.append(touch)
             return [piece]
-        parts = [piece.half(piece.lower, piece.upper), piece.half(piece.lower, piece.upper)]
-        parts[0].outer = parts[1].inner = middle
-        for part in parts:
-            part.touches = [*part.touches, *([] if point is None else [point])]
-            self._shell(part)
-        return self._replace(piece, parts)
+        length = None if touch is None else float(self._question.cost.lengths(touch - self._question.center))
+        shells = piece.at_distance(length, touch)
+        piece.stuck = not shells
+        return self._replace(piece, shells) if shells else [piece]
 
     def _replace(self, piece: Piece, parts: list[Piece]) -> list[Piece]:
         self._pieces.extend(parts)  # first: an interrupt between the two leaves the piece beside its parts
