@@ -29,11 +29,10 @@ def brute_price(
     cells = list(enumerate_cells(network, Box(lower - 0.5, upper + 0.5)))
     best = -np.inf
     for values in itertools.product(*whole):
-        if any(sorted(dict(zip(np.flatnonzero(integer).tolist(), values, strict=True))[k] for k in group) != [0] * (len(group) - 1) + [1]
-               for group in domain.constraints.one_hot):  # fmt: skip
-            continue
         low, high = lower.copy(), upper.copy()
         low[integer] = high[integer] = values
+        if any(sorted(low[list(group)]) != [0.0] * (len(group) - 1) + [1.0] for group in domain.constraints.one_hot):
+            continue
         for cell in cells:
             for rival in range(network.outputs):
                 if rival != label:

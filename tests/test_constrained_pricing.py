@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,10 +30,10 @@ CASES = [(GROUP, [0, 1, 0, 0.25]), (COUNTS, [1, 0.5, 0.5]), (LINE, [0.25, 0.5, 0
 def question_of(network, domain, center, *, norm, label=0, order=1.0, reach=np.inf) -> PriceQuestion:
     center = np.array(center, dtype=float)
     cost = GroundCost(wv.Norm(norm), order, domain.weights)
-    constraints = domain.constraints
+    box, constraints = domain.box_about(center), domain.constraints
     return PriceQuestion(
-        network=network, label=label, center=center, cost=cost, domain=domain.region(center), reach=reach, constraints=constraints
-    )
+        network=network, label=label, center=center, cost=cost, domain=box, reach=reach, constraints=constraints
+    )  # fmt: skip
 
 
 def prices_of(question) -> ConstrainedPrices:
@@ -136,7 +138,7 @@ def test_more_constraints_never_raise_the_price():
         wv.Domain(box, integer=[1, 0, 0], frozen=[0, 0, 1], rows=COUNTS.constraints.rows, limits=COUNTS.constraints.limits),
     ]
     brackets = [bracket(prices_of(question_of(network, domain, center, norm="linf")), 0.1) for domain in chain]
-    for (_, wide), (narrow, _) in zip(brackets, brackets[1:], strict=False):
+    for (_, wide), (narrow, _) in pairwise(brackets):
         assert narrow <= wide
 
 

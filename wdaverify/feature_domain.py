@@ -63,7 +63,7 @@ class Domain:
     A domain of three features, the first of which cannot move, with ``x_1 <= x_2``:
 
     >>> domain = Domain(Box(0, 9), frozen=[True, False, False], rows=[[0, 1, -1]], limits=[0])
-    >>> region = domain.region([4.0, 1.0, 2.0])
+    >>> region = domain.box_about([4.0, 1.0, 2.0])
     >>> region.lower.tolist(), region.upper.tolist()
     ([4.0, 0.0, 0.0], [4.0, 9.0, 9.0])
     >>> domain.broken([4.0, 3.0, 2.0])
@@ -133,7 +133,7 @@ class Domain:
             raise DomainError(f"the domain has {self.features} features, the network has {n} inputs")
         return self
 
-    def region(self, sample: ArrayLike) -> Box:
+    def box_about(self, sample: ArrayLike) -> Box:
         """The box of the points that a sample (n,) can move to, as far as a box can say it: frozen features stay."""
         x = np.asarray(sample, dtype=np.float64)
         return Box(np.where(self.frozen, x, self.box.lower), np.where(self.frozen, x, self.box.upper))
@@ -171,9 +171,9 @@ def as_domain(domain: Box | Domain, n: int) -> Domain:
     return domain.sized(n) if isinstance(domain, Domain) else Domain(domain.sized(n))
 
 
-def region_of(domain: Box | Domain, sample: ArrayLike) -> Box:
-    """The box that a sample (n,) can move in: the domain itself, or `Domain.region`."""
-    return domain.region(sample) if isinstance(domain, Domain) else domain.sized(np.shape(sample)[-1])
+def box_about(domain: Box | Domain, sample: ArrayLike) -> Box:
+    """The box that a sample (n,) can move in: the domain itself, or `Domain.box_about`."""
+    return domain.box_about(sample) if isinstance(domain, Domain) else domain.sized(np.shape(sample)[-1])
 
 
 def hull_of(domain: Box | Domain, samples: Matrix) -> Box:

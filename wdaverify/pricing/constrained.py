@@ -34,6 +34,7 @@ from wdaverify.pricing.cost_model import CostModel
 from wdaverify.pricing.feasible_points import FeasiblePoints
 from wdaverify.pricing.pieces import Piece
 from wdaverify.pricing.propagation import Propagation
+from wdaverify.region import Region
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.oracle import maximise
@@ -98,7 +99,8 @@ class ConstrainedPrices:
         if constraints.broken(question.center) is not None or not box.contains(question.center):
             raise InputError(f"the sample lies outside the domain: {constraints.broken(question.center) or 'its box'}")
         self._question, self._backend, self._constraints = question, backend, constraints
-        self.points = FeasiblePoints(question, constraints)
+        self._region = Region(box, constraints)
+        self.points = FeasiblePoints(question, self._region)
         self._propagation = Propagation(constraints)
         self._model = CostModel(question.network, box, question.center, question.cost)
         self._rows, self._offsets = constraints.inequalities()
@@ -111,10 +113,9 @@ class ConstrainedPrices:
 
     def offer(self, points: Matrix) -> None:
         """Candidates for warm starts: kept as they are or rounded and repaired, if they then belong to the domain."""
-        box = self._question.domain
-        for point in np.atleast_2d(points):
-            if not self.points.add(point):
-                self.points.add(self.points.repaired(self.points.rounded(box.clip(point)), box.lower, box.upper))
+        finite = np.atleast_2d(points)[np.isfinite(np.atleast_2d(points)).all(axis=1)]
+        for point in self._region.near(finite):
+            self.points.add(point)
 
     def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
         """Lower ``upper(multiplier)``, as `Prices.work` says.
@@ -236,9 +237,8 @@ class ConstrainedPrices:
         def repair(point: Vector) -> Vector:
             x = point[: len(lower)]
             seen.append(np.clip(x, lower, upper))
-            whole = self.points.rounded(x)
-            self.points.add(self.points.repaired(whole, self._question.domain.lower, self._question.domain.upper))
-            return np.clip(self._model.completed(self.points.repaired(x, lower, upper)), part.lower, part.upper)
+            self.points.add(self._region.repaired(self._region.rounded(x)))
+            return np.clip(self._model.completed(self._region.repaired(x, lower, upper)), part.lower, part.upper)
 
         limits = SearchLimits(deadline=deadline, gap=0.25 * gap, nodes=piece.budget, floor=target - 0.5 * gap)
         inputs = InputSet(Regions(part.lower[None], part.upper[None]))

@@ -1,4 +1,4 @@
-"""Points of a constrained domain near those of relaxations: whole numbers rounded, rows repaired, all checked exactly."""
+"""The points that are known of one question under constraints, and their values in float64."""
 
 from __future__ import annotations
 
@@ -6,49 +6,62 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._tolerances import TINY
-
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
-    from wdaverify.constraints import Constraints
     from wdaverify.pricing.prices import PriceQuestion
+    from wdaverify.region import Region
 
-_PASSES = 12
+_INWARD = 1.0 - 2.0**-46
+"""A point that rounding has put out of reach is drawn to this part of it."""
 
-_ROUNDING = 1e-13
-"""Rows are to hold by this part of their size, so that they hold exactly."""
+_HALVINGS = 60
+
+_NEAR = 1.0 + 2.0**-20
+"""Points that miss the reach by no more than this factor are drawn into it."""
 
 
 class FeasiblePoints:
-    """The points that are known of one question, with gains and costs in float64.
+    """Points of a region with gains and costs, none of which another one beats at a cost no higher.
 
     Attributes
     ----------
     points
-        Shape (P, n); all satisfy everything exactly, and are within reach. The first is the sample.
+        Shape (P, n); all satisfy everything exactly, and are within reach to rounding. The first is the sample.
     """
 
-    def __init__(self, question: PriceQuestion, constraints: Constraints) -> None:
-        self._question, self._constraints = question, constraints
-        self._rows, self._offsets = constraints.inequalities()
+    def __init__(self, question: PriceQuestion, region: Region) -> None:
+        self._question, self._region = question, region
         self.points: Matrix = np.zeros((0, len(question.center)))
         self._gains, self._costs = np.zeros(0), np.zeros(0)
         self.add(question.center)
 
     def add(self, point: Vector) -> bool:
-        """Whether a point belongs to the domain; it is kept unless another gains as much for no more."""
-        question, box = self._question, self._question.domain
-        if not ((point >= box.lower) & (point <= box.upper)).all() or self._constraints.broken(point) is not None:
-            return False
-        step = point - question.center
-        if not question.cost.lengths(step) <= question.reach:
+        """Whether a point belongs to the region and is within reach; it is kept unless another gains as much for no more."""
+        question, center = self._question, self._question.center
+        length = float(question.cost.lengths(point - center))
+        if question.reach < length <= question.reach * _NEAR:
+            point = self._region.repaired(self._drawn(point))
+            length = float(question.cost.lengths(point - center))
+        if not length <= question.reach or not self._region.holds(point):
             return False
         gain = float((question.rows @ question.network.compiled.forward(point[None])[0]).max())
-        paid = float(question.cost.values(step))
+        paid = float(question.cost.values(point - center))
         if not ((self._gains >= gain) & (self._costs <= paid)).any():
             self.points = np.concatenate([self.points, point[None]])
             self._gains, self._costs = np.append(self._gains, gain), np.append(self._costs, paid)
         return True
+
+    def _drawn(self, point: Vector) -> Vector:
+        """The point with its continuous features drawn to the sample, so far that it is within reach; integers stay."""
+        question, center = self._question, self._question.center
+        whole = np.zeros(len(point), bool) if self._region.constraints is None else self._region.constraints.integer
+        low, high = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            trial = np.where(whole, point, center + middle * (point - center))
+            inside = float(question.cost.lengths(trial - center)) <= question.reach * _INWARD
+            low, high = (middle, high) if inside else (low, middle)
+        return np.asarray(np.where(whole, point, center + low * (point - center)))
 
     def values(self, multiplier: float) -> Vector:
         """Gain less price of each point, (P,)."""
@@ -57,35 +70,3 @@ class FeasiblePoints:
     def best(self, multiplier: float) -> float:
         """The largest value; the sample itself is always known."""
         return float(self.values(multiplier).max())
-
-    def rounded(self, point: Vector) -> Vector:
-        """The nearest point whose features of one-hot groups are 0 and 1 and whose integers are whole numbers."""
-        whole, box = point.copy(), self._question.domain
-        integer = self._constraints.integer
-        whole[integer] = np.clip(np.round(point[integer]), np.ceil(box.lower[integer]), np.floor(box.upper[integer]))
-        for group in self._constraints.one_hot:
-            members = np.array(group)
-            allowed = np.where(box.upper[members] >= 1.0, point[members], -np.inf)
-            allowed = np.where(box.lower[members] > 0.0, np.inf, allowed)
-            whole[members] = 0.0
-            whole[members[int(np.argmax(allowed))]] = 1.0
-        return whole
-
-    def repaired(self, point: Vector, lower: Vector, upper: Vector) -> Vector:
-        """A point between the ends that keeps its integers and moves across the rows that it breaks, as far as that is easy."""
-        inside = np.clip(point, lower, upper)
-        free = ~self._constraints.integer & (lower < upper)
-        for _ in range(_PASSES):
-            if self._constraints.broken_row(inside) is None:
-                break
-            slack = self._rows @ inside + self._offsets
-            size = 1.0 + np.abs(self._offsets) + np.abs(self._rows) @ np.abs(inside)
-            broken = np.flatnonzero(slack < _ROUNDING * size)
-            broken = broken[(np.abs(self._rows[broken][:, free]) > 0).any(axis=1)]
-            if not len(broken):
-                break
-            k = broken[np.argmin(slack[broken] / size[broken])]
-            row = np.where(free, self._rows[k], 0.0)
-            step = 2.0 * _ROUNDING * size[k] - slack[k]
-            inside = np.clip(inside + row * (step / max(float(row @ row), TINY)), lower, upper)
-        return np.asarray(inside)

@@ -119,9 +119,8 @@ class Piece:
     def at_distance(self, length: float | None, touch: Vector | None) -> list[Piece]:
         """The parts nearer and farther than about a distance (or the middle), with one more touch; none if it is too thin."""
         width = self.outer - self.inner
-        middle = (
-            self.inner + 0.5 * width if length is None else min(max(length, self.inner + 0.1 * width), self.outer - 0.1 * width)
-        )
+        middle = self.inner + 0.5 * width if length is None else length
+        middle = min(max(middle, self.inner + 0.1 * width), self.outer - 0.1 * width)
         if not self.inner < middle < self.outer or width <= _THINNEST * self.outer:
             return []
         touches = [*self.touches, *([] if touch is None else [touch])]

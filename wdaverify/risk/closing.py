@@ -22,7 +22,7 @@ from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box, Regions
 from wdaverify.encode.nearest import NearestQuestion
-from wdaverify.feature_domain import region_of
+from wdaverify.feature_domain import box_about
 from wdaverify.risk.polish import VerifiedPoint, polish
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Closer:
 
     def region(self, search: SampleSearch) -> Box:
         """The box that the sample can move in."""
-        return region_of(self.domain, search.center)
+        return box_about(self.domain, search.center)
 
     def targets(self, label: int) -> list[int]:
         """Every class but the label."""

@@ -15,7 +15,7 @@ from wdaverify.bounds.interval import interval_bounds
 from wdaverify.bracket import Bracket
 from wdaverify.dataset import Dataset
 from wdaverify.domain import Box, Regions
-from wdaverify.feature_domain import Domain, box_per_sample, region_of
+from wdaverify.feature_domain import Domain, box_about, box_per_sample
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.replay import float_replay
 from wdaverify.losses import exact_margin
@@ -195,7 +195,7 @@ def _chunks(closer: Closer, data: Dataset, indices: Sequence[int]) -> Iterator[t
         frozen = data.x[index, closer.domain.frozen] if isinstance(closer.domain, Domain) else np.zeros(0)
         groups.setdefault((frozen + 0.0).tobytes(), []).append(index)
     for group in groups.values():
-        box = region_of(closer.domain, data.x[group[0]])
+        box = box_about(closer.domain, data.x[group[0]])
         for first in range(0, len(group), _ATTACK_CHUNK):
             yield group[first : first + _ATTACK_CHUNK], box
 
