@@ -176,6 +176,15 @@ def box_about(domain: Box | Domain, sample: ArrayLike) -> Box:
     return domain.box_about(sample) if isinstance(domain, Domain) else domain.sized(np.shape(sample)[-1])
 
 
+def alike(domain: Box | Domain, samples: Matrix) -> list[tuple[list[int], Box]]:
+    """The numbers of the samples (N, n) that can move in the same box, and that box."""
+    groups: dict[bytes, list[int]] = {}
+    for k, sample in enumerate(samples):
+        frozen = sample[domain.frozen] if isinstance(domain, Domain) else np.zeros(0)
+        groups.setdefault((frozen + 0.0).tobytes(), []).append(k)
+    return [(group, box_about(domain, samples[group[0]])) for group in groups.values()]
+
+
 def hull_of(domain: Box | Domain, samples: Matrix) -> Box:
     """A box that holds the regions of all samples (N, n): what is bounded on it is bounded for all of them."""
     if isinstance(domain, Box):

@@ -122,6 +122,11 @@ class Auditor:
         if broken is not None:
             raise AuditError(f"atom {k} (from sample {atom.source}) lies outside the domain: {broken}")
 
+    def _scaled(self, point: Vector) -> list[Fraction]:
+        """A point in the units of the ground cost, exactly."""
+        weights = [1.0] * len(point) if self._domain.weights is None else self._domain.weights.tolist()
+        return [Fraction(w) * Fraction(v) for w, v in zip(weights, point.tolist(), strict=True)]
+
     def _check_marginal(self, plan: TransportPlan) -> None:
         masses = [Fraction(0)] * self._data.count
         for atom in plan.atoms:
@@ -137,7 +142,7 @@ class Auditor:
         radius = Fraction(ball.radius) ** halving
         spent = Fraction(0)
         for k, atom in enumerate(plan.atoms):
-            distance = exact_distance(self._data.x[atom.source], atom.point, ball.norm)
+            distance = exact_distance(self._scaled(self._data.x[atom.source]), self._scaled(atom.point), ball.norm)
             exponent = (1.0 if math.isinf(ball.order) else ball.order) / halving
             _check_cost(k, atom, power_up(distance, exponent))
             if atom.mass == 0 or distance == 0:

@@ -15,7 +15,7 @@ from wdaverify.bounds.interval import interval_bounds
 from wdaverify.bracket import Bracket
 from wdaverify.dataset import Dataset
 from wdaverify.domain import Box, Regions
-from wdaverify.feature_domain import Domain, box_about, box_per_sample
+from wdaverify.feature_domain import Domain, alike, box_per_sample
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.replay import float_replay
 from wdaverify.losses import exact_margin
@@ -190,14 +190,9 @@ def _attacked(closer: Closer, data: Dataset, indices: list[int], options: Distan
 
 def _chunks(closer: Closer, data: Dataset, indices: Sequence[int]) -> Iterator[tuple[list[int], Box]]:
     """The samples that are attacked together, with the box that they all can move in."""
-    groups: dict[bytes, list[int]] = {}
-    for index in indices:
-        frozen = data.x[index, closer.domain.frozen] if isinstance(closer.domain, Domain) else np.zeros(0)
-        groups.setdefault((frozen + 0.0).tobytes(), []).append(index)
-    for group in groups.values():
-        box = box_about(closer.domain, data.x[group[0]])
-        for first in range(0, len(group), _ATTACK_CHUNK):
-            yield group[first : first + _ATTACK_CHUNK], box
+    for members, box in alike(closer.domain, data.x[list(indices)]):
+        for first in range(0, len(members), _ATTACK_CHUNK):
+            yield [indices[k] for k in members[first : first + _ATTACK_CHUNK]], box
 
 
 def _record(closer: Closer, index: int, search: SampleSearch, gap: float) -> AdversarialDistance:

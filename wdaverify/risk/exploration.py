@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._deadline import Deadline
+from wdaverify.powers import power_bracket
 from wdaverify.risk.envelope import Master, fill_budget
-from wdaverify.risk.zero_one import power_bracket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError
 from wdaverify.bracket import Bracket, Evidence
+from wdaverify.feature_domain import Domain, hull_of
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 from wdaverify.risk.comparison import constants_by_search, constants_without_search
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_comparison import LossBounds, loss_bounds
-from wdaverify.risk.margin_constants import Margins, largest_margins
+from wdaverify.risk.margin_constants import Margins, in_units, largest_margins
 from wdaverify.risk.mixture import plan_of
 from wdaverify.risk.pricers import pricer_for
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
@@ -78,7 +79,7 @@ def certify_by_prices(
     ball: WassersteinBall,
     *,
     loss: Loss,
-    domain: Box,
+    domain: Box | Domain,
     radii: Sequence[float],
     options: DistanceOptions,
     comparison_time: float,
@@ -94,15 +95,16 @@ def certify_by_prices(
     pricer
         Opens prices of margins; that of the engine if not given.
     """
-    started, running, box = time.monotonic(), options.started(), domain.sized(network.inputs)
-    margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
-    nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
+    started, running, said = time.monotonic(), options.started(), domain.sized(network.inputs)
+    hull, weights = hull_of(said, data.x), said.weights if isinstance(said, Domain) else None
+    margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
+    nominal, constants = NominalLosses.of(loss, margins), list(in_units(constants_without_search(margins), weights))
     question = RiskQuestion(
         network=network,
         data=data,
         ball=ball,
         loss=loss,
-        domain=box,
+        domain=said,
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
@@ -114,13 +116,13 @@ def certify_by_prices(
         seeker.close(radii, running.deadline)
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
-            constants.extend(constants_by_search(margins, [None] * data.count, until))
+            constants.extend(in_units(constants_by_search(margins, [None] * data.count, until), weights))
     except KeyboardInterrupt:
         interrupted = True
     known = LossBounds(
         mean=_mean(data, nominal.upper), rooms=nominal.rooms, weights=data.fractions, radii=tuple(radii), order=ball.order
     )
-    auditor = Auditor(network, data, box, loss.name)
+    auditor = Auditor(network, data, said, loss.name)
     evidence = Evidence.SOLVER if options.engine == "milp" else Evidence.CHECKED
     certificates = zip(*(known.saturated(each) for each in constants), strict=True)
     curve = [
@@ -168,6 +170,6 @@ def _curve_point(
         raise AuditError(f"at radius {radius:g} the risk is said to be at most {float(upper)!r}, and at least {float(lower)!r}")
     top = float("inf") if upper is None else round_up(upper)
     risk = Bracket(lower=round_down(lower), upper=top, evidence=evidence, gap=question.gap)
-    plan = plan_of(data, seeker.routes(radius), ball)
+    plan = plan_of(data, seeker.routes(radius), ball, question.cost(1.0).scales)
     auditor.check(plan, ball, lower=risk.lower)
     return CurvePoint(radius=radius, risk=risk, multiplier=seeker.multiplier(radius), plan=plan)

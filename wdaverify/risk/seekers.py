@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wdaverify.feature_domain import Domain, alike
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
+from wdaverify.region import Region
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
 from wdaverify.risk.exploration import Exploration, Priced
@@ -84,7 +86,7 @@ class RiskQuestion:
     data: Dataset
     ball: WassersteinBall
     loss: Loss
-    domain: Box
+    domain: Box | Domain
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
@@ -111,9 +113,23 @@ class RiskQuestion:
     def warm_points(self, cost: GroundCost) -> list[Matrix]:
         """Points (P, n) about the first sample of every present group, where its margin is large; none on unbounded domains."""
         firsts = [group[0] for group in self.present]
+        found = [np.zeros((0, self.network.inputs))] * len(firsts)
         if not self.domain.bounded:
-            return [np.zeros((0, self.network.inputs))] * len(firsts)
-        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, self.domain, self.seed)
+            return found
+        x, y = self.data.x[firsts], self.data.y[firsts]
+        for members, box in alike(self.domain, x):
+            points = warm_points(self.network, x[members], y[members], cost, box, self.seed)
+            for k, own in zip(members, points, strict=True):
+                found[k] = self.region(firsts[k]).near(own)
+        return found
+
+    def region(self, sample: int) -> Region:
+        """What a sample can move to."""
+        return Region.of(self.domain, self.data.x[sample])
+
+    def cost(self, order: float) -> GroundCost:
+        """The ground cost in the ball's norm, with the weights of the domain."""
+        return GroundCost(self.ball.norm, order, self.domain.weights if isinstance(self.domain, Domain) else None)
 
     @property
     def resting(self) -> list[Route]:
@@ -127,8 +143,9 @@ class RiskQuestion:
             label=int(self.data.y[sample]),
             center=self.data.x[sample],
             cost=cost,
-            domain=self.domain,
+            domain=self.region(sample).box,
             reach=reach,
+            constraints=self.region(sample).constraints,
         )
 
 
@@ -142,7 +159,7 @@ class BudgetSeeker:
 
     def __init__(self, question: RiskQuestion) -> None:
         self._question, self._groups = question, question.present
-        cost = GroundCost(question.ball.norm, question.ball.order)
+        cost = question.cost(question.ball.order)
         self.exploration = Exploration(
             loss=question.loss,
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
@@ -153,7 +170,7 @@ class BudgetSeeker:
 
     def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
-        columns = Columns(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
+        columns = Columns(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
         prices = asked.loss.prices(asked.price_question(i, cost), asked.pricer)
         columns.offer(warm)
         prices.offer(warm)
@@ -197,7 +214,7 @@ class PointwiseSeeker:
     """Order inf: every sample has its own ball (`pointwise.Pointwise`)."""
 
     def __init__(self, question: RiskQuestion) -> None:
-        self._question, self._groups, self._cost = question, question.present, GroundCost(question.ball.norm)
+        self._question, self._groups, self._cost = question, question.present, question.cost(1.0)
         self.pointwise = Pointwise(
             loss=question.loss,
             samples=[self._sample(*each) for each in zip(self._groups, question.warm_points(self._cost), strict=True)],
@@ -207,7 +224,7 @@ class PointwiseSeeker:
 
     def _sample(self, group: tuple[int, ...], warm: Matrix) -> Moved:
         asked, i, cost = self._question, group[0], self._cost
-        points = BallPoints(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
+        points = BallPoints(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
         return Moved(
             points=points,
             weight=asked.weight(group),
