@@ -65,8 +65,14 @@ _FRACTIONAL = 1e-6
 _LARGEST = 600.0
 """Logarithm of the largest cost that a domain may hold."""
 
-_MOST_TOUCHES = 16
+_MOST_TOUCHES = 64
 """Points where tangents of the cost touch, before a piece is split into shells."""
+
+_POWER_TOUCHES = 16
+"""The same, where only the power is to be bounded better."""
+
+_CURVATURE = 1e-9
+"""Squares that a program's point misses by less, relative to that of the outer end, get no further tangents."""
 
 _SAFE = 2.0**-44
 """Relative error granted to powers and norms."""
@@ -236,7 +242,7 @@ class ConstrainedPrices:
 
         def repair(point: Vector) -> Vector:
             x = point[: len(lower)]
-            seen.append(np.clip(x, lower, upper))
+            seen.append(point)
             self.points.add(self._region.repaired(self._region.rounded(x)))
             return np.clip(self._model.completed(self._region.repaired(x, lower, upper)), part.lower, part.upper)
 
@@ -249,12 +255,13 @@ class ConstrainedPrices:
             raise KeyboardInterrupt
         if piece.upper_bound(multiplier) <= max(target, self.points.best(multiplier) + gap):
             return [piece]
-        return self._split(piece, found.end, seen, found.witness)
+        return self._split(piece, multiplier, found.end, seen, found.witness)
 
-    def _split(self, piece: Piece, end: End, seen: list[Vector], witness: Vector | None) -> list[Piece]:
+    def _split(self, piece: Piece, multiplier: float, end: End, seen: list[Vector], witness: Vector | None) -> list[Piece]:
         """Two parts of a piece, or the piece with more programs for its next search."""
         wide = self._constraints.integer & (piece.lower < piece.upper)
-        for point in [*seen[:1], *([] if witness is None else [witness[: len(piece.lower)]]), *seen[:0:-1]]:
+        for found in [*seen[:1], *([] if witness is None else [witness]), *seen[:0:-1]]:
+            point = found[: len(piece.lower)]
             away = np.where(wide, np.abs(point - np.round(point)), 0.0)
             k = int(np.argmax(away))
             if away[k] > _FRACTIONAL:
@@ -263,20 +270,22 @@ class ConstrainedPrices:
             piece.budget = max(_BUDGET, 4 * piece.budget)
             return [piece]
         if self._model.curved or self._model.exponent != 1.0:
-            return self._refined(piece, next(iter([*([] if witness is None else [witness]), *seen[::-1]]), None))
+            return self._refined(piece, multiplier, max(reversed(seen), key=self._model.curvature_missed, default=None))
         if wide.any():  # nothing else is left to decide: the program's point is whole to rounding, or there is none
             k = int(np.argmax(np.where(wide, piece.upper - piece.lower, -1.0)))
             return self._replace(piece, piece.at_floor(k, float(np.floor(0.5 * (piece.lower[k] + piece.upper[k])))))
         piece.stuck = True
         return [piece]
 
-    def _refined(self, piece: Piece, point: Vector | None) -> list[Piece]:
-        """A piece whose cost is modelled better: with tangents at a point (n or more,), or as two shells."""
-        touch = None if point is None else point[: len(piece.lower)]
-        by_tangents = self._model.exponent >= 1.0 or len(piece.touches) % 2 == 0  # a chord is improved by shells alone
-        if touch is not None and by_tangents and len(piece.touches) < _MOST_TOUCHES:
-            piece.touches.append(touch)
-            return [piece]
+    def _refined(self, piece: Piece, multiplier: float, found: Vector | None) -> list[Piece]:
+        """A piece whose cost is modelled better: with tangents at a program's point (x, parts), or as two shells."""
+        touch = None if found is None else np.clip(found[: len(piece.lower)], piece.lower, piece.upper)
+        if found is not None and touch is not None and len(piece.touches) < _MOST_TOUCHES:
+            missed = self._model.curvature_missed(found) > _CURVATURE * piece.outer**2
+            by_chord = multiplier > 0.0 and self._model.exponent < 1.0 and len(piece.touches) % 2 == 1  # then shells as well
+            if (missed and not by_chord) or (self._model.exponent > 1.0 and len(piece.touches) < _POWER_TOUCHES):
+                piece.touches.append(touch)
+                return [piece]
         length = None if touch is None else float(self._question.cost.lengths(touch - self._question.center))
         shells = piece.at_distance(length, touch)
         piece.stuck = not shells

@@ -134,6 +134,13 @@ class CostModel:
             parts = np.append(parts, float(parts.sum()) ** self.exponent * (1.0 + _SAFE) + TINY)
         return np.concatenate([point, parts])
 
+    def curvature_missed(self, found: Vector) -> float:
+        """By how much a program's point (x, parts) undercuts the squares of l2; 0 for the other norms."""
+        if not self.curved or len(self._moving) == 0:
+            return 0.0
+        y = (self._scales * (found[: self._n] - self._center))[self._moving]
+        return float(np.maximum(np.square(y) - found[self._n : self._n + self._sums], 0.0).sum())
+
     def _total(self, point: Vector) -> float:
         y = np.abs(self._scales * (point - self._center))[self._moving]
         if self._cost.norm is Norm.LINF:
