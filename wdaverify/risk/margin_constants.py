@@ -110,7 +110,8 @@ def in_units(constants: Iterable[MarginConstants], weights: Vector | None) -> It
         else:
             unit = Fraction(float(weights.min()))
             known = {name: _divided(value, unit) for name, value in each.constants.items()}
-            yield replace(each, constants=known, rates=tuple(_divided(rate, unit) for rate in each.rates))
+            note = "; ".join(filter(None, [each.note, "of the unweighted norm, divided by the least weight"]))
+            yield replace(each, constants=known, rates=tuple(_divided(rate, unit) for rate in each.rates), note=note)
 
 
 def _divided(rate: float, unit: Fraction) -> float:
