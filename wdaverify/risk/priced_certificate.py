@@ -24,8 +24,8 @@ from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_comparison import LossBounds, loss_bounds
 from wdaverify.risk.margin_constants import Margins, largest_margins
 from wdaverify.risk.mixture import plan_of
-from wdaverify.risk.pricers import pricer_for
-from wdaverify.risk.rays import slope_backend, steepest_ray
+from wdaverify.risk.pricers import pricer_for, session_backend
+from wdaverify.risk.rays import steepest_ray
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
 from wdaverify.transport import round_down, round_up
 
@@ -99,9 +99,9 @@ def certify_by_prices(
     started, running, box = time.monotonic(), options.started(), check_domain(domain, network.inputs)
     margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
-    ray = None
+    sessions, ray = session_backend(options.solver), None
     if not box.bounded and ball.order == 1:
-        ray = steepest_ray(slope_backend(options.solver), network, data, ball.norm, running.deadline)
+        ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,
         data=data,
@@ -111,6 +111,7 @@ def certify_by_prices(
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
+        session_backend=sessions,
         ray=ray,
         seed=options.seed,
         progress=progress or (lambda _: None),
