@@ -60,7 +60,7 @@ def iris() -> tuple[Samples, Samples]:
 def cancer() -> tuple[Samples, Samples]:
     """Breast cancer Wisconsin (diagnostic): ten measures of cell nuclei, each with its mean, standard error and worst value.
 
-    Means and worst values of a measure are divided by the largest worst value, so that mean <= worst holds as it does in the data,
+    Means and worst values of a measure are divided by the largest worst value, so that mean <= worst holds as in the data,
     and errors by the largest error. Two measures are made discrete: the worst symmetry becomes a grade, the nearest whole number
     to ten times its value, and the three values of texture become one of three classes with equally many samples (by the mean).
     """

@@ -140,7 +140,7 @@ def test_cancer_is_genuine_and_all_of_it_lies_in_its_domain():
     moved = test.x[0].copy()
     moved[9] += 0.125
     assert "frozen" in domain.broken(moved, test.x[0])
-    assert "one-hot" in domain.broken(np.append(test.x[0][:27], [0.5, 0.5, 0.0]))
+    assert "one-hot" in domain.broken(np.append(test.x[0][:27], [1.0, 1.0, 0.0]))
     assert domain.broken(np.where(np.arange(30) == 25, 4.5, test.x[0])) is not None
     assert "row" in domain.broken(np.where(np.arange(30) == 0, 1.0, test.x[0]))
 

@@ -1,9 +1,9 @@
 """Recompute a transport plan from scratch before anything about it is printed.
 
-Two things are shared with what made the plan: exact evaluation of the network (`ir.exact`) and the exact distance of
-two points (`transport.exact_distance`), both plain rational arithmetic. Everything else is computed anew: powers come
-from integer square roots with directed rounding instead of logarithms, and masses, marginals, budget and risk are added
-up from the atoms alone.
+Three things are shared with what made the plan: exact evaluation of the network (`ir.exact`), the exact distance of two points
+(`transport.exact_distance`), both plain rational arithmetic, and the bracket of the cross-entropy (`log_sum_exp`). Everything
+else is computed anew: powers come from integer square roots with directed rounding instead of logarithms, and masses, marginals,
+budget and risk are added up from the atoms alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from wdaverify._errors import AuditError
 from wdaverify._types import Norm
 from wdaverify.feature_domain import as_domain
 from wdaverify.ir.exact import exact_forward
+from wdaverify.log_sum_exp import cross_entropy_bracket
 from wdaverify.transport import exact_distance
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ LOSSES: dict[str, Callable[[Sequence[Fraction], int], Fraction]] = {
     "zero-one": lambda logits, label: Fraction(largest_rival(logits, label) >= logits[label]),
     "margin": lambda logits, label: largest_rival(logits, label) - logits[label],
     "hinge": lambda logits, label: max(Fraction(0), 1 + largest_rival(logits, label) - logits[label]),
+    "cross-entropy": lambda logits, label: cross_entropy_bracket(logits, label)[0],
 }
 """The loss, or a lower bound of it, at exact logits (K,) for a label."""
 
@@ -94,7 +96,7 @@ class Auditor:
         AuditError
             If a label or source is wrong, the mass of a source is off by more than 1e-12, a point lies outside the
             domain, a reported cost is wrong, the budget is exceeded (exactly), or the expected loss is below `lower`
-            by more than 1e-12 (relative to the largest loss of an atom, if that is above 1).
+            by more than 1e-12 (relative to the expected size of the loss, if that is above 1).
         """
         for k, atom in enumerate(plan.atoms):
             self._check_atom(k, atom)
@@ -102,7 +104,7 @@ class Auditor:
         self._check_budget(plan, ball)
         losses = [self.loss(atom.source, atom.point) if atom.mass > 0 else Fraction(0) for atom in plan.atoms]
         loss = sum((Fraction(atom.mass) * each for atom, each in zip(plan.atoms, losses, strict=True)), Fraction(0))
-        size = max((abs(each) for each in losses), default=Fraction(0))
+        size = sum((Fraction(atom.mass) * abs(each) for atom, each in zip(plan.atoms, losses, strict=True)), Fraction(0))
         if loss < Fraction(lower) - MASS_TOLERANCE * max(Fraction(1), size):
             raise AuditError(
                 f"the plan at radius {ball.radius:g} has an expected {self._name} loss of {float(loss)!r}, claimed was {lower!r}"

@@ -12,32 +12,38 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wdaverify._deadline import Deadline
-from wdaverify._errors import AuditError
+from wdaverify._errors import AuditError, DomainError
 from wdaverify.bracket import Bracket, Evidence
+from wdaverify.domain import Box
 from wdaverify.feature_domain import Domain, hull_of
+from wdaverify.growth.ground import check_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
-from wdaverify.risk.comparison import constants_by_search, constants_without_search
+from wdaverify.risk.comparison import constants_without_search
 from wdaverify.risk.dual import Growth
-from wdaverify.risk.loss_comparison import LossBounds, loss_bounds
+from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constants
 from wdaverify.risk.margin_constants import Margins, in_units, largest_margins
 from wdaverify.risk.mixture import plan_of
-from wdaverify.risk.pricers import pricer_for
+from wdaverify.risk.pricers import pricer_for, session_backend
+from wdaverify.risk.rays import steepest_ray
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
 from wdaverify.transport import round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import DistanceOptions
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
     from wdaverify.risk.margin_constants import MarginConstants
+    from wdaverify.risk.mixture import Route
     from wdaverify.risk.seekers import Seeker
     from wdaverify.transport import WassersteinBall
 
@@ -95,10 +101,13 @@ def certify_by_prices(
     pricer
         Opens prices of margins; that of the engine if not given.
     """
-    started, running, said = time.monotonic(), options.started(), domain.sized(network.inputs)
+    started, running, said = time.monotonic(), options.started(), _checked(domain, network.inputs)
     hull, weights = hull_of(said, data.x), said.weights if isinstance(said, Domain) else None
     margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(in_units(constants_without_search(margins), weights))
+    sessions, ray = session_backend(options.solver), None
+    if not said.bounded and ball.order == 1:
+        ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,
         data=data,
@@ -108,6 +117,8 @@ def certify_by_prices(
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
+        session_backend=sessions,
+        ray=ray,
         seed=options.seed,
         progress=progress or (lambda _: None),
     )
@@ -116,7 +127,8 @@ def certify_by_prices(
         seeker.close(radii, running.deadline)
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
-            constants.extend(in_units(constants_by_search(margins, [None] * data.count, until), weights))
+            points = _points(data, seeker.routes(max(radii)))
+            constants.extend(in_units(loss_constants(margins, loss, points, until), weights))
     except KeyboardInterrupt:
         interrupted = True
     known = LossBounds(
@@ -145,8 +157,30 @@ def certify_by_prices(
     )
 
 
+def _checked(domain: Box | Domain, inputs: int) -> Box | Domain:
+    """The domain, which must be bounded, or all of R^n without constraints."""
+    if isinstance(domain, Box):
+        return check_domain(domain, inputs)
+    sized = domain.sized(inputs)
+    if not sized.bounded:
+        free = ~(np.isfinite(sized.box.lower) & np.isfinite(sized.box.upper) | sized.frozen)
+        raise DomainError(
+            f"{sized.name(int(np.flatnonzero(free)[0]))} is not bounded: with constraints, features need finite ends"
+        )
+    return sized
+
+
 def _mean(data: Dataset, values: Sequence[Fraction]) -> Fraction:
     return sum((w * v for w, v in zip(data.fractions, values, strict=True)), Fraction(0))
+
+
+def _points(data: Dataset, routes: Sequence[Route]) -> list[Vector | None]:
+    """Where each sample goes; ``None`` if it stays."""
+    points: list[Vector | None] = [None] * data.count
+    for route in routes:
+        for i in route.sources:
+            points[i] = route.point if np.any(route.point != data.x[i]) else None
+    return points
 
 
 def _curve_point(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wdaverify._errors import InputError
 from wdaverify.pricing.constrained import ConstrainedPrices
 from wdaverify.pricing.engines import ENGINES
-from wdaverify.program.backend import get_backend
+from wdaverify.program.backend import SessionBackend, get_backend
 
 if TYPE_CHECKING:
     from wdaverify.pricing.prices import PriceQuestion, Prices
@@ -34,3 +34,12 @@ def pricer_for(engine: str, solver: str) -> Pricer:
         return make(question, backend)
 
     return open_prices
+
+
+def session_backend(solver: str) -> SessionBackend:
+    """The solver's backend if it keeps programs between solves; otherwise that of HiGHS."""
+    backend = get_backend(solver)
+    if not isinstance(backend, SessionBackend):
+        backend = get_backend("highs")
+    assert isinstance(backend, SessionBackend)
+    return backend

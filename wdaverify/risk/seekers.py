@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wdaverify.domain import Box
 from wdaverify.feature_domain import Domain, alike
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
+from wdaverify.pricing.whole_space import WholeSpacePrices, search_box
 from wdaverify.region import Region
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
@@ -26,12 +28,18 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
+    from wdaverify.pricing.prices import Prices
+    from wdaverify.program.backend import SessionBackend
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
+    from wdaverify.risk.rays import Ray
     from wdaverify.transport import WassersteinBall
+
+
+_REACH = 4.0
+"""On R^n the attack looks as far beyond the data, in units of 1 + their size."""
 
 
 class Seeker(Protocol):
@@ -75,7 +83,11 @@ class RiskQuestion:
     growth
         How fast the loss grows, one per sample.
     pricer
-        Opens the prices of margins.
+        Opens the prices of margins on bounded domains.
+    session_backend
+        Keeps programs between solves, for what lies far away.
+    ray
+        What can be gained at infinity, on R^n with order 1.
     seed
         Of the attack that finds the first points.
     progress
@@ -90,6 +102,8 @@ class RiskQuestion:
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
+    session_backend: SessionBackend
+    ray: Ray | None
     seed: int
     progress: Callable[[Progress], None]
 
@@ -111,13 +125,13 @@ class RiskQuestion:
         return [group for group in self.groups if self.weight(group) > 0]
 
     def warm_points(self, cost: GroundCost) -> list[Matrix]:
-        """Points (P, n) about the first sample of every present group, where its margin is large; none on unbounded domains."""
-        firsts = [group[0] for group in self.present]
-        found = [np.zeros((0, self.network.inputs))] * len(firsts)
-        if not self.domain.bounded:
-            return found
-        x, y = self.data.x[firsts], self.data.y[firsts]
-        for members, box in alike(self.domain, x):
+        """Points (P, n) about the first sample of every present group, where its margin is large; or of a large box on R^n."""
+        firsts, near = [group[0] for group in self.present], self.domain
+        if not near.bounded:
+            far = _REACH * (1.0 + np.abs(self.data.x).max(axis=0))
+            near = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
+        x, y, found = self.data.x[firsts], self.data.y[firsts], [np.zeros((0, self.network.inputs))] * len(firsts)
+        for members, box in alike(near, x):
             points = warm_points(self.network, x[members], y[members], cost, box, self.seed)
             for k, own in zip(members, points, strict=True):
                 found[k] = self.region(firsts[k]).near(own)
@@ -136,17 +150,23 @@ class RiskQuestion:
         """The routes of samples without weight: they stay."""
         return [Route(sources=g, point=self.data.x[g[0]]) for g in self.groups if self.weight(g) == 0]
 
-    def price_question(self, sample: int, cost: GroundCost, reach: float = math.inf) -> PriceQuestion:
-        """What is to be priced for a sample."""
-        return PriceQuestion(
+    def prices(self, sample: int, cost: GroundCost, reach: float = math.inf) -> Prices:
+        """Opens the prices of a sample; on R^n those of a box about it, and of what lies outside if that is within reach."""
+        center, region = self.data.x[sample], self.region(sample)
+        question = PriceQuestion(
             network=self.network,
             label=int(self.data.y[sample]),
-            center=self.data.x[sample],
+            center=center,
             cost=cost,
-            domain=self.region(sample).box,
+            domain=region.box if self.domain.bounded else search_box(center, reach)[0],
             reach=reach,
-            constraints=self.region(sample).constraints,
+            constraints=region.constraints,
         )
+        near = self.loss.prices(question, self.pricer)
+        if self.domain.bounded or math.isfinite(reach):
+            return near
+        excess = None if self.loss.excess is None else self.loss.excess(self.network.outputs)
+        return WholeSpacePrices(question, near, self.session_backend, excess)
 
 
 def seeker_for(question: RiskQuestion) -> Seeker:
@@ -165,13 +185,14 @@ class BudgetSeeker:
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
+            ray=question.ray,
             progress=question.progress,
         )
 
     def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
         columns = Columns(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
-        prices = asked.loss.prices(asked.price_question(i, cost), asked.pricer)
+        prices = asked.prices(i, cost)
         columns.offer(warm)
         prices.offer(warm)
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
@@ -195,6 +216,9 @@ class BudgetSeeker:
         for k, (group, sample) in enumerate(zip(self._groups, self.exploration.samples, strict=True)):
             columns, corner = sample.columns, master.corners[k]
             point = columns.points[columns.hull[corner].column]
+            if master.spent_on_ray > 0 and self._question.ray is not None and group[0] == self._question.ray.sample:
+                routes.append(self._question.ray.route(columns.center, group, point, sample.weight, master.spent_on_ray))
+                continue
             if master.split is None or master.split[0] != k:
                 routes.append(Route(sources=group, point=point))
             else:
@@ -230,7 +254,7 @@ class PointwiseSeeker:
             weight=asked.weight(group),
             growth=asked.growth[i],
             warm=warm,
-            open=lambda radius: asked.loss.prices(asked.price_question(i, cost, radius), asked.pricer),
+            open=lambda radius: asked.prices(i, cost, radius),
         )
 
     def close(self, radii: Sequence[float], deadline: Deadline) -> None:
