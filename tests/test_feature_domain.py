@@ -72,7 +72,8 @@ def test_a_plan_that_moves_what_is_frozen_or_breaks_a_row_is_refused():
 
     auditor.check(plan([0.5, 0.75], 1.0), ball, lower=-1e9)
     for point, cost, message in (
-        ([0.25, 0.5], 0.25, "frozen"), ([0.5, 0.875], 1.5, "row 0"), ([0.5, 1.5], 4.0, "not in"), ([0.5, 0.75], 0.25, "reports cost"),
+        ([0.25, 0.5], 0.25, "frozen"), ([0.5, 0.875], 1.5, "row 0"), ([0.5, 1.5], 4.0, "not in"),
+        ([0.5, 0.75], 0.25, "reports cost"),
     ):  # fmt: skip
         with pytest.raises(wv.AuditError, match=message):
             auditor.check(plan(point, cost), ball, lower=-1e9)
