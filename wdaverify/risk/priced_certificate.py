@@ -7,6 +7,7 @@ which `audit` recomputes before a certificate exists; its upper ends follow from
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -104,7 +105,7 @@ def certify_by_prices(
     margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
     sessions, ray = session_backend(options.solver), None
-    if not box.bounded and ball.order == 1:
+    if not box.bounded and math.isfinite(ball.order):
         ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,

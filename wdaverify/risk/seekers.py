@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,7 +85,7 @@ class RiskQuestion:
     session_backend
         Keeps programs between solves, for what lies far away.
     ray
-        What can be gained at infinity, on R^n with order 1.
+        What can be gained at infinity, on R^n with a finite order; for orders above 1 only its slope matters.
     seed
         Of the attack that finds the first points.
     progress
@@ -143,11 +143,15 @@ class RiskQuestion:
         question = PriceQuestion(
             network=self.network, label=int(self.data.y[sample]), center=center, cost=cost, domain=box, reach=reach
         )
-        near = self.loss.prices(question, self.pricer)
         if self.domain.bounded or math.isfinite(reach):
-            return near
+            return self.loss.prices(question, self.pricer)
+        assert self.ray is not None
+
+        def open_near(box: Box) -> Prices:
+            return self.loss.prices(replace(question, domain=box), self.pricer)
+
         excess = None if self.loss.excess is None else self.loss.excess(self.network.outputs)
-        return WholeSpacePrices(question, near, self.session_backend, excess)
+        return WholeSpacePrices(question, open_near, self.session_backend, self.ray.upper, excess)
 
 
 def seeker_for(question: RiskQuestion) -> Seeker:
@@ -166,7 +170,7 @@ class BudgetSeeker:
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
-            ray=question.ray,
+            ray=question.ray if question.ball.order == 1 else None,
             progress=question.progress,
         )
 
