@@ -1,8 +1,8 @@
 """The largest cross-entropy on the arcs of a circle about the sample, cell by cell.
 
-Where a piece and a disc meet, a convex function is largest at a corner of the piece or on an arc of the circle (extreme points of the
-intersection). An arc lies in the triangle of its ends and the point where its end tangents meet, so the largest of the three values
-bounds it; halving closes the gap quadratically.
+Where a piece and a disc meet, a convex function is largest at a corner of the piece or on an arc of the circle (extreme points
+of the intersection). An arc lies in the triangle of its ends and the point where its end tangents meet, so the largest of the
+three values bounds it; halving closes the gap quadratically.
 """
 
 from __future__ import annotations

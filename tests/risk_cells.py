@@ -105,7 +105,7 @@ def risk_cells(network: Network, domain: tuple[Point, ...], *, biases: bool = Tr
     """All cells of full dimension in the domain; without biases, those of the recession function."""
     size = network.inputs
     assert size <= 2
-    inputs = [tuple(Fraction(int(i == k)) for i in range(size)) + (Fraction(0),) for k in range(size)]
+    inputs = [(*(Fraction(int(i == k)) for i in range(size)), Fraction(0)) for k in range(size)]
 
     def visit(position: int, polygon: tuple[Point, ...], forms: dict[str, list[Form]]) -> Iterator[RiskCell]:
         if position == len(network.order):

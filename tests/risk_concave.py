@@ -1,12 +1,14 @@
 r"""Maxima of an affine gain minus ``lambda ||u||^p`` over segments and polygons, in closed form or by bisection.
 
-On a segment where the norm is linear, ``t = ||u||`` and ``g`` are linear, and ``g - lambda t^p`` is stationary at
-``t^(p-1) = (dg/dt) / (lambda p)``. For l2 the objective is concave along any segment and its derivative is bisected. Over a polygon
-where the norm is linear the maximum lies on an edge (two linear functions of two variables); for l2 it may also be the stationary
+On a segment where the norm is linear, ``t = ||u||`` and ``g`` are linear, and ``g - lambda t^p`` is stationary at ``t^(p-1) =
+(dg/dt) / (lambda p)``. For l2 the objective is concave along any segment and its derivative is bisected. Over a polygon where
+the norm is linear the maximum lies on an edge (two linear functions of two variables); for l2 it may also be the stationary
 point ``u = (|a| / (lambda p))^(1/(p-1)) a/|a|``.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +22,7 @@ def lengths(steps: np.ndarray, norm: str) -> np.ndarray:
 def best_shares(
     starts: np.ndarray, ends: np.ndarray, first: np.ndarray, last: np.ndarray, multiplier: float, order: float, norm: str
 ) -> np.ndarray:
-    """Where on each segment (E, n), and for each row (E, F) of linear gains, the objective is largest: shares in [0, 1], (E, F)."""
+    """Where on each segment (E, n), for each row (E, F) of linear gains, the objective is largest: shares in [0, 1]."""
     rise = last - first
     if multiplier == 0:
         return np.where(rise > 0, 1.0, 0.0)
@@ -84,7 +86,7 @@ def concave_value(columns: list[list[Column]], weights: list[float], budget: flo
             hull.append((cost, gain))
         assert hull[0][0] == 0
         total += weight * hull[0][1]
-        segments += [(_slope(a, b), weight * (b[0] - a[0])) for a, b in zip(hull, hull[1:], strict=False)]
+        segments += [(_slope(a, b), weight * (b[0] - a[0])) for a, b in pairwise(hull)]
     left = budget
     for slope, width in sorted(segments, reverse=True):
         if width > left:

@@ -1,8 +1,8 @@
 """Certified maxima of the cross-entropy minus ``lambda ||u||^p`` over the pieces: branch and bound over simplices.
 
-The cross-entropy ``log(1 + sum_j e^{z_j})`` is convex where the rows z are affine, so on a simplex it lies below the affine function
-through its values at the corners; what is left, affine minus the convex cost, is maximised in closed form (risk_concave). Evaluation
-at that maximiser closes the gap from below. The partition is kept from one multiplier to the next.
+The cross-entropy ``log(1 + sum_j e^{z_j})`` is convex where the rows z are affine, so on a simplex it lies below the affine
+function through its values at the corners; what is left, affine minus the convex cost, is maximised in closed form
+(risk_concave). Evaluation at that maximiser closes the gap from below. The partition is kept from one multiplier to the next.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.risk_concave import best_shares, lengths, stationary_points
+from tests.risk_concave import best_shares, lengths
 from tests.risk_pieces import floats
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The exact worst-case risk of networks with one or two inputs, by enumeration of cells: an oracle without any search.
 
-Losses margin, hinge, cross-entropy and zero-one; norms l1, l2, linf with scales; orders 1, p > 1 and inf; weights. Accuracy, relative
-to the largest loss and its share of the budget:
+Losses margin, hinge, cross-entropy and zero-one; norms l1, l2, linf with scales; orders 1, p > 1 and inf; weights. Accuracy,
+relative to the largest loss and its share of the budget:
 
 - zero-one, and order 1 or inf with l1 or linf: the corners of the exact pieces carry the answer (docs/theory.md, "Exact values");
   rounding to float64 at the end, about 1e-14.
@@ -159,7 +159,8 @@ def _crossings(starts: np.ndarray, ends: np.ndarray, radius: float) -> list[np.n
 class RiskOracle:
     """The worst-case risk over one domain for one loss and norm.
 
-    `lower` and `upper` of `risk` are both exact up to rounding unless the loss is the cross-entropy with l2 or an order other than 1.
+    `lower` and `upper` of `risk` are both exact up to rounding unless the loss is the cross-entropy with l2 or an order other
+    than 1.
     """
 
     network: Network

@@ -78,7 +78,7 @@ def _length(part: tuple[Point, ...], norm: str) -> Form | None:
 
 
 def distance(pieces: Sequence[Piece]) -> float:
-    """``min ||u||`` where some row is at least 0, ``inf`` if there is no such point: least at a corner where the norm is linear."""
+    """``min ||u||`` where some row is at least 0, or ``inf``: least at a corner where the norm is linear."""
     least = np.inf
     for piece in pieces:
         for row in piece.rows:
@@ -110,7 +110,7 @@ def _to_segment(p: Point, q: Point) -> float:
 
 
 def edges(pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """All edges as arrays: ends (E, n) twice, rows at the ends (E, K - 1) twice. A piece that is a point is an edge of length 0."""
+    """All edges: ends (E, n) twice, rows at the ends (E, K - 1) twice. A piece that is a point is an edge of length 0."""
     starts, ends, first, last = [], [], [], []
     for piece in pieces:
         corners, values = floats(piece.corners), floats(piece.row_values())

@@ -1,8 +1,8 @@
 """The exact worst-case risk of order 1 on the whole line or plane, for l1 and linf (docs/theory.md, "The whole space").
 
-For a multiplier of at least the largest slope at infinity of the labels present, every price is attained at a true corner of the
-pieces (Theorem 7), so the risk is a linear program over the corners and one ray. The corners are those inside a square so large that
-doubling it 40 times adds none, which is checked; the corners on its rim are artificial and left out.
+For a multiplier of at least the largest slope at infinity of the labels present, every price is attained at a true corner of
+the pieces (Theorem 7), so the risk is a linear program over the corners and one ray. The corners are those inside a square so
+large that doubling it 40 times adds none, which is checked; the corners on its rim are artificial and left out.
 """
 
 from __future__ import annotations

@@ -64,7 +64,10 @@ def test_golden_on_the_whole_space():
     assert count > 12
 
 
-def questions(order=st.sampled_from([1.0, 1.5, 2.0, 3.0, np.inf])):
+ORDERS = st.sampled_from([1.0, 1.5, 2.0, 3.0, np.inf])
+
+
+def questions(order=ORDERS):
     return st.tuples(
         st.one_of(small_networks(), degenerate_networks()),
         st.sampled_from(["l1", "l2", "linf"]),
