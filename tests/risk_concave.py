@@ -19,6 +19,12 @@ def lengths(steps: np.ndarray, norm: str) -> np.ndarray:
     return np.linalg.norm(steps, ord={"l1": 1, "l2": 2, "linf": np.inf}[norm], axis=-1)
 
 
+def powers(values: np.ndarray | float, order: float) -> np.ndarray:
+    """``t^p``, infinite beyond the range of float64."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.float_power(values, order)
+
+
 def best_shares(
     starts: np.ndarray, ends: np.ndarray, first: np.ndarray, last: np.ndarray, multiplier: float, order: float, norm: str
 ) -> np.ndarray:
@@ -35,7 +41,7 @@ def best_shares(
         at = starts[:, None, :] + middle[..., None] * step[:, None, :]
         size = np.linalg.norm(at, axis=-1)
         along = np.einsum("efn,en->ef", at, step)
-        pull = multiplier * order * size ** (order - 1) * along / np.where(size > 0, size, 1.0)
+        pull = multiplier * order * powers(size, order - 1) * along / np.where(size > 0, size, 1.0)
         up = rise > pull
         low, high = np.where(up, middle, low), np.where(up, high, middle)
     ends_best = np.where(high == 1.0, 1.0, low)

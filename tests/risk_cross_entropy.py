@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.risk_concave import best_shares, lengths
+from tests.risk_concave import best_shares, lengths, powers
 from tests.risk_pieces import floats
 
 if TYPE_CHECKING:
@@ -40,15 +40,18 @@ class SoftMaxima:
         self.corners, self.rows = np.array(corners), np.array(rows)
         self.values = soft(np.einsum("tkn,tfn->tkf", self.corners, self.rows[:, :, :-1]) + self.rows[:, None, :, -1])
 
-    def maximum(self, multiplier: float, order: float) -> tuple[float, float, float]:
-        """Cost and loss of the best point met, and an upper bound of the maximum, within the gap of each other."""
+    def maximum(self, multiplier: float, order: float, unit: float = 1.0) -> tuple[float, float, float]:
+        """Cost and loss of the best point met, and an upper bound of the maximum, within the gap of each other.
+
+        Costs are ``(||u|| / unit)^p``.
+        """
         best = (-np.inf, 0.0, 0.0)
         done = -np.inf
         kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         corners, rows, values = self.corners, self.rows, self.values
         while len(corners):
-            upper, where = _upper(corners, values, multiplier, order, self.norm)
-            best = max(best, _best(corners, values, where, rows, multiplier, order, self.norm))
+            upper, where = _upper(corners / unit, values, multiplier, order, self.norm)
+            best = max(best, _best(corners, values, unit * where, rows, multiplier, order, self.norm, unit))
             narrow = upper <= best[0] + self.gap
             done = max(done, upper[narrow].max(initial=-np.inf))
             kept.append((corners[narrow], rows[narrow], values[narrow]))
@@ -62,14 +65,14 @@ def _upper(corners: np.ndarray, values: np.ndarray, multiplier: float, order: fl
     """An upper bound for each simplex, and where the affine interpolant minus the cost is largest on its boundary (T, n)."""
     size = corners.shape[1]
     if size == 1:
-        return values[:, 0] - multiplier * lengths(corners[:, 0], norm) ** order, corners[:, 0]
+        return values[:, 0] - multiplier * powers(lengths(corners[:, 0], norm), order), corners[:, 0]
     pairs = [(0, 1)] if size == 2 else [(0, 1), (1, 2), (2, 0)]
     tops, points = [], []
     for a, b in pairs:
         share = best_shares(corners[:, a], corners[:, b], values[:, a, None], values[:, b, None], multiplier, order, norm)
         point = corners[:, a] + share * (corners[:, b] - corners[:, a])
         gain = values[:, a] + share[:, 0] * (values[:, b] - values[:, a])
-        tops.append(gain - multiplier * lengths(point, norm) ** order)
+        tops.append(gain - multiplier * powers(lengths(point, norm), order))
         points.append(point)
     which = np.argmax(tops, axis=0)
     index = np.arange(len(corners))
@@ -94,7 +97,7 @@ def _interior(corners: np.ndarray, values: np.ndarray, multiplier: float, order:
     # A thin triangle: its largest value less its least cost, since the closed form would divide by its area.
     spread = np.maximum(np.linalg.norm(sides, axis=2).max(axis=1), np.linalg.norm(sides[:, 0] - sides[:, 1], axis=1))
     near = np.maximum(np.linalg.norm(corners, axis=2).min(axis=1) - spread, 0.0)
-    bound[thin] = (values.max(axis=1) - multiplier * near**order)[thin]
+    bound[thin] = (values.max(axis=1) - multiplier * powers(near, order))[thin]
     steep = np.linalg.norm(slopes, axis=1)
     if multiplier == 0:
         return bound
@@ -107,18 +110,25 @@ def _interior(corners: np.ndarray, values: np.ndarray, multiplier: float, order:
         shares = np.stack([1 - one - other, one, other], axis=1)
         inside = ~thin & np.isfinite(points).all(axis=1) & (shares.min(axis=1) >= -1e-9)
     gains = (np.clip(shares, 0.0, 1.0) * values).sum(axis=1)
-    bound[inside] = (gains - multiplier * np.linalg.norm(points, axis=1) ** order)[inside]
+    bound[inside] = (gains - multiplier * powers(np.linalg.norm(points, axis=1), order))[inside]
     return bound
 
 
 def _best(
-    corners: np.ndarray, values: np.ndarray, where: np.ndarray, rows: np.ndarray, multiplier: float, order: float, norm: str
+    corners: np.ndarray,
+    values: np.ndarray,
+    where: np.ndarray,
+    rows: np.ndarray,
+    multiplier: float,
+    order: float,
+    norm: str,
+    unit: float,
 ) -> tuple[float, float, float]:
     """Value, cost and loss of the best among the corners and the given points."""
     flat = corners.reshape(-1, corners.shape[2])
     inner = soft(np.einsum("tn,tfn->tf", where, rows[:, :, :-1]) + rows[:, :, -1])
     losses = np.concatenate([values.reshape(-1), inner])
-    costs = np.concatenate([lengths(flat, norm), lengths(where, norm)]) ** order
+    costs = powers(np.concatenate([lengths(flat, norm), lengths(where, norm)]) / unit, order)
     k = int(np.argmax(losses - multiplier * costs))
     return float(losses[k] - multiplier * costs[k]), float(costs[k]), float(losses[k])
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tests.risk_arcs import soft_on_circle
 from tests.risk_cells import Point, logits, risk_cells
-from tests.risk_concave import best_shares, concave_value, lengths, stationary_points
+from tests.risk_concave import best_shares, concave_value, lengths, powers, stationary_points
 from tests.risk_cross_entropy import SoftMaxima, soft
 from tests.risk_pieces import Piece, clipped_to_ball, distance, edges, floats, in_polygon, pieces_of
 
@@ -73,13 +73,14 @@ class SampleOracle:
     def distance(self) -> float:
         return distance(self.pieces)
 
-    def columns(self, order: float) -> list[tuple[float, float]] | None:
+    def columns(self, order: float, unit: float) -> list[tuple[float, float]] | None:
         """Costs and losses of finitely many points among which every price is attained, or None if there are none such."""
         if self.loss == "zero-one":
             reach = self.distance
-            return [(0.0, float(reach == 0))] + ([(reach**order, 1.0)] if 0 < reach < np.inf else [])
+            return [(0.0, float(reach == 0))] + ([(float(powers(reach / unit, order)), 1.0)] if 0 < reach < np.inf else [])
         if order == 1 and (self.norm != "l2" or len(self.center) == 1):
-            return list(zip(*map(np.ndarray.tolist, self.corners), strict=True))
+            distances, values = self.corners
+            return list(zip((distances / unit).tolist(), values.tolist(), strict=True))
         return None
 
     @cached_property
@@ -97,25 +98,25 @@ class SampleOracle:
     def _soft(self) -> SoftMaxima:
         return SoftMaxima(self.pieces, self.norm, self.gap)
 
-    def price(self, multiplier: float, order: float) -> tuple[float, float, float]:
-        """Cost and loss of a maximiser of ``loss - lambda cost``, and an upper bound of that maximum."""
+    def price(self, multiplier: float, order: float, unit: float = 1.0) -> tuple[float, float, float]:
+        """Cost and loss of a maximiser of ``loss - lambda cost``, and an upper bound; ``cost = (||u|| / unit)^p``."""
         distances, values = self.corners
-        costs = distances**order
+        costs = powers(distances / unit, order)
         if multiplier == 0:
             # Among all maximisers the nearest: the budget need not pay for more.
             nearest = min(c for c, v in zip(costs, values, strict=True) if v == values.max())
             return float(nearest), float(values.max()), float(values.max())
         if self.loss == "cross-entropy":
-            return self._soft.maximum(multiplier, order)
+            return self._soft.maximum(multiplier, order, unit)
         starts, ends, first, last = self._edges
-        shares = best_shares(starts, ends, first, last, multiplier, order, self.norm)
+        shares = best_shares(starts / unit, ends / unit, first, last, multiplier, order, self.norm)
         points = starts[:, None, :] + shares[..., None] * (ends - starts)[:, None, :]
         gains = first + shares * (last - first)
-        options = [(costs, values), (lengths(points, self.norm).ravel() ** order, gains.ravel())]
+        options = [(costs, values), (powers(lengths(points / unit, self.norm).ravel(), order), gains.ravel())]
         if self.norm == "l2" and len(self.center) == 2:
-            inner = stationary_points(self._slopes, multiplier, order)
+            inner = unit * stationary_points(unit * self._slopes, multiplier, order)
             inner = inner[[in_polygon(point, self.domain, self.center, self.scales) for point in inner]]
-            options.append((lengths(inner, "l2") ** order, self.at(inner)))
+            options.append((powers(lengths(inner / unit, "l2"), order), self.at(inner)))
         costs, values = (np.concatenate(parts) for parts in zip(*options, strict=True))
         k = int(np.argmax(values - multiplier * costs))
         return float(costs[k]), float(values[k]), float(values[k] - multiplier * costs[k])
@@ -192,9 +193,9 @@ class RiskOracle:
         return sum(w * s.nominal for w, s in zip(self.masses, self.samples, strict=True))
 
     def dual(self, multiplier: float, radius: float, order: float) -> float:
-        """``lambda radius^p + sum_i w_i phi_i(lambda)``: an upper bound of the risk for every multiplier."""
-        prices = [sample.price(multiplier, order)[2] for sample in self.samples]
-        return multiplier * radius**order + sum(w * v for w, v in zip(self.masses, prices, strict=True))
+        """``lambda radius^p + sum_i w_i phi_i(lambda)`` for ``multiplier = lambda radius^p``: never below the risk."""
+        prices = [sample.price(multiplier, order, radius)[2] for sample in self.samples]
+        return multiplier + sum(w * v for w, v in zip(self.masses, prices, strict=True))
 
     def risk(self, radius: float, order: float = 1.0, rounds: int = 400) -> tuple[float, float]:
         """The value of a feasible distribution and a dual bound; they agree to the accuracy stated above."""
@@ -203,9 +204,9 @@ class RiskOracle:
         if order == np.inf:
             value = sum(w * s.within(radius) for w, s in zip(self.masses, self.samples, strict=True))
             return value, value + (self.gap if self.loss == "cross-entropy" and self.norm == "l2" else 0.0)
-        finite = [sample.columns(order) for sample in self.samples]
+        finite = [sample.columns(order, radius) for sample in self.samples]
         if all(columns is not None for columns in finite):
-            value, _ = concave_value([columns or [] for columns in finite], self.masses, radius**order)
+            value, _ = concave_value([columns or [] for columns in finite], self.masses, 1.0)
             return value, value
         return self._cutting_planes(radius, order, rounds)
 
@@ -214,12 +215,12 @@ class RiskOracle:
         columns = [[(0.0, sample.nominal)] for sample in self.samples]
         upper, multiplier = np.inf, 0.0
         for _ in range(rounds):
-            prices = [sample.price(multiplier, order) for sample in self.samples]
+            prices = [sample.price(multiplier, order, radius) for sample in self.samples]
             for known, (cost, gain, _) in zip(columns, prices, strict=True):
                 known.append((cost, gain))
-            dual = multiplier * radius**order + sum(w * p[2] for w, p in zip(self.masses, prices, strict=True))
+            dual = multiplier + sum(w * p[2] for w, p in zip(self.masses, prices, strict=True))
             upper = min(upper, dual)
-            lower, multiplier = concave_value(columns, self.masses, radius**order)
+            lower, multiplier = concave_value(columns, self.masses, 1.0)
             scale = max(abs(gain) for known in columns for _, gain in known)
             tolerance = 1e-12 * scale + (2 * self.gap if self.loss == "cross-entropy" else 0.0)
             if upper - lower <= tolerance:
