@@ -1,0 +1,187 @@
+"""Prices by radius shells, clipping, and branch and bound over linear programs for what is left.
+
+For one multiplier, with ``target = max(cut, best value known) + gap``: pairs of shell and rival whose lines stay below the target
+are done. The others are clipped to the points that reach it (`pricing.clipping`); what that leaves is searched depth first, with
+budgets that go round. A pair without such points has the bound `target`. A point that reaches it raises the target, and the pairs
+that are still above it begin anew. All bounds become lines (`pricing.line_store`), which serve every other multiplier.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._errors import InputError
+from wdaverify._types import Norm
+from wdaverify.pricing.candidates import Candidates
+from wdaverify.pricing.cell_optimum import cell_optimum
+from wdaverify.pricing.clipping import Interest, clip
+from wdaverify.pricing.pair_search import PairSearch, shell_inputs
+from wdaverify.pricing.shells import ShellTable
+from wdaverify.search.question import Question
+from wdaverify.search.tree import Verdict
+
+if TYPE_CHECKING:
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import IntArray, Matrix, Vector
+    from wdaverify.pricing.prices import PriceQuestion
+    from wdaverify.program.backend import Backend
+    from wdaverify.search.neuron_bounds import NeuronBounds
+
+_log = logging.getLogger(__name__)
+
+_FIRST_BUDGET = 32
+"""Programs of a pair in the first round; each round has four times as many."""
+
+_GROWTH = 4
+
+_POLISHES = 5
+"""Cells that a point is moved through, each to its best vertex."""
+
+_NEAR = 0.1
+"""A point within this part of the gap of the target ends a search as well: its node could not be closed."""
+
+
+class SearchPrices:
+    """`pricing.prices.Prices` of one question.
+
+    Parameters
+    ----------
+    backend
+        Keeps linear programs between solves.
+
+    Attributes
+    ----------
+    nodes, searches
+        Programs solved and pairs searched so far.
+
+    Raises
+    ------
+    InputError
+        If the cost is not of order 1 in l1 or linf, unscaled.
+    """
+
+    def __init__(self, question: PriceQuestion, backend: Backend) -> None:
+        if question.cost.norm is Norm.L2 or question.cost.order != 1.0 or question.cost.scales is not None:
+            raise InputError("the search prices l1 and linf with order 1 and without weights")
+        self.question, self.backend = question, backend
+        self.candidates = Candidates(question)
+        self.nodes = self.searches = 0
+        self._table: ShellTable | None = None
+
+    @property
+    def table(self) -> ShellTable:
+        """What is known shell by shell, built at first use."""
+        if self._table is None:
+            self._table = ShellTable.of(self.question)
+        return self._table
+
+    def upper(self, multiplier: float) -> float:
+        """A proved upper bound of ``phi(multiplier)``."""
+        return self.table.upper(multiplier)
+
+    def offer(self, points: Matrix) -> None:
+        """Candidates for warm starts."""
+        self.candidates.add(points)
+
+    def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
+        """Lower ``upper(multiplier)``, as `Prices.work` says."""
+        _Pricing(self, multiplier, cut, gap, deadline).run()
+        values = self.candidates.values(multiplier)
+        order = np.argsort(values, kind="stable")
+        return self.candidates.points[order[values[order] > cut]]
+
+
+class _Pricing:
+    """One call of `work`."""
+
+    def __init__(self, prices: SearchPrices, multiplier: float, cut: float, gap: float, deadline: Deadline) -> None:
+        self._prices, self._table, self._question = prices, prices.table, prices.question
+        self._multiplier, self._gap, self._deadline = multiplier, gap, deadline
+        self._target = max(cut, prices.candidates.best(multiplier)) + gap
+
+    def run(self) -> None:
+        """Close all pairs, or stop at the deadline."""
+        store, again = self._table.store, True
+        while again and not self._deadline.passed:
+            pairs = np.flatnonzero(store.ends(self._multiplier) > self._target)
+            pairs = pairs[store.sharpened(self._multiplier, pairs) > self._target]
+            again = bool(len(pairs)) and self._round(pairs)
+
+    def _round(self, pairs: IntArray) -> bool:
+        """Clip and search all open pairs for one target; whether a better point was found."""
+        table, target, shell = self._table, self._target, self._table.shells(pairs)
+        rows, edges = self._question.rows[pairs % table.rivals], table.edges
+        interest = Interest(table.ground, rows, edges[shell], edges[shell + 1], self._multiplier, target)
+        clipped = clip(interest, table.balls[shell], self._deadline)
+        table.store.add(pairs, self._multiplier, clipped.tops)
+        rest = np.flatnonzero(~clipped.empty & (clipped.tops > target))
+        rest = rest[np.argsort(clipped.tops[rest], kind="stable")]
+        _log.debug("price %.6g, target %.9g: %d pairs, %d after clipping", self._multiplier, target, len(pairs), len(rest))
+        return self._search({int(pairs[k]): clipped.bounds.neurons(int(k)) for k in rest})
+
+    def _search(self, waiting: dict[int, NeuronBounds]) -> bool:
+        """Branch and bound, budgets going round; true when a better point was found."""
+        searches: dict[int, PairSearch] = {}
+        budget, target = _FIRST_BUDGET, self._target
+        while waiting and not self._deadline.passed:
+            for pair in list(waiting):
+                if pair not in searches:
+                    searches[pair] = self._open(pair, waiting[pair], target)
+                verdict = self._advance(searches[pair], budget)
+                if verdict is Verdict.FOUND:
+                    return True
+                if verdict is Verdict.CLOSED:
+                    self._table.store.add(np.array([pair]), self._multiplier, np.array([target]))
+                if verdict is Verdict.CLOSED or searches[pair].stuck:
+                    del waiting[pair]
+            budget *= _GROWTH
+        return False
+
+    def _advance(self, search: PairSearch, budget: int) -> Verdict:
+        before = search.nodes
+        verdict = search.run(budget, self._deadline)
+        self._prices.nodes += search.nodes - before
+        return verdict
+
+    def _open(self, pair: int, bounds: NeuronBounds, target: float) -> PairSearch:
+        """A search for points of one pair that reach the target."""
+        table, question = self._table, self._question
+        shell, rival = divmod(pair, table.rivals)
+        goal = Question.of(question.rows[[rival]], inputs=question.network.inputs, offsets=np.array([-target]))
+        inputs = shell_inputs(question, self._multiplier, float(table.edges[shell + 1]))
+        self._prices.searches += 1
+
+        def accept(point: Vector) -> bool:
+            return self._improve(point, target)
+
+        return PairSearch(self._prices.backend, question, goal, inputs, table.balls.neurons(shell), bounds, accept)
+
+    def _improve(self, point: Vector, target: float) -> bool:
+        """Whether a point reaches the target: it is polished, kept, and the target rises."""
+        value, question = self._value(point), self._question
+        if value <= target - self._gap:
+            return False
+        inputs = shell_inputs(question, self._multiplier, float(self._table.edges[-1]))
+        for _ in range(_POLISHES):
+            logits = question.network.compiled.forward(question.domain.clip(point)[None])[0]
+            row = question.rows[int(np.argmax(question.rows @ logits))]
+            better = cell_optimum(self._prices.backend, question.network, row, inputs, point, self._deadline)
+            if better is None or not self._value(better) > value:
+                break
+            point, value = better, self._value(better)
+        self._prices.candidates.add(point[None])
+        self._target = max(self._target, value + self._gap)
+        return value > target - _NEAR * self._gap
+
+    def _value(self, point: Vector) -> float:
+        """Gain less price of the nearest point of the domain."""
+        question = self._question
+        inside = question.domain.clip(point)
+        step = inside - question.center
+        if not question.cost.lengths(step) <= question.reach:
+            return -np.inf
+        gain = float((question.rows @ question.network.compiled.forward(inside[None])[0]).max())
+        return gain - self._multiplier * float(question.cost.values(step))
