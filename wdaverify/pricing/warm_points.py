@@ -73,7 +73,7 @@ def _batch(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Bo
     rows[np.arange(len(sample)), y[sample]] = -1.0
     found = _walked(network, rows, x[sample], radius, ground, box, np.random.default_rng(seed))
     logits = network.compiled.forward(found)
-    margins = (logits - logits[np.arange(len(found)), y[sample]][:, None])
+    margins = logits - logits[np.arange(len(found)), y[sample]][:, None]
     margins[np.arange(len(found)), y[sample]] = -np.inf
     gains, costs = margins.max(axis=1), ground.lengths(found - x[sample])
     for k in range(count):
