@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 _LEFT = 0.5
 """Part of the tolerance that may be left to the samples that are not searched."""
 
-_SHRINK = 1.0 - 2.0**-50
-"""Draws a point inward that rounding has put outside its ball."""
-
 _NEAR = 1.0 + 1e-9
 """Points that miss a ball by no more than this factor are drawn into it."""
 
@@ -72,16 +69,21 @@ class BallPoints:
         if not len(points):
             return
         inside = self._domain.clip(points)
-        steps = inside - self.center
-        lengths = self._cost.lengths(steps)
-        outside = (lengths > radius) & (lengths <= radius * _NEAR)
-        drawn = self.center + steps[outside] * (_SHRINK * radius / lengths[outside, None])
-        inside[outside] = self._domain.clip(drawn)
         values = self._loss.rough(self._network.compiled.forward(inside), self.label)
-        values[self._cost.lengths(inside - self.center) > radius] = -math.inf
+        values[self._cost.lengths(inside - self.center) > radius * _NEAR] = -math.inf
         for k in np.argsort(-values, kind="stable")[:_TRIED]:
             if values[k] > float(self.best(radius)[0]):
-                self._take(inside[k])
+                self._take(self._drawn_in(inside[k], radius))
+
+    def _drawn_in(self, point: Vector, radius: float) -> Vector:
+        """The point, moved towards the sample until its exact length is within the radius: the best ones lie on the sphere."""
+        for digits in (*range(52, -1, -1), 0):  # a little shorter each time, at last the sample itself
+            step = point - self.center
+            length = length_up(self._cost, self.center, point)
+            if length <= radius:
+                break
+            point = self._domain.clip(self.center + (1.0 - 2.0**-digits) * radius / length * step)
+        return point
 
     def _take(self, point: Vector) -> None:
         low = self._loss.bracket(exact_forward(self._network, point.tolist()), self.label)[0]
@@ -102,8 +104,8 @@ class Moved:
         Opens its prices within a radius.
     ceilings
         Radius to a proved upper bound of the loss there.
-    stuck
-        The radii at which a search got no further.
+    settled
+        Radius to the gap at which its search went as far as it goes.
     """
 
     points: BallPoints
@@ -111,7 +113,7 @@ class Moved:
     growth: Growth
     open: Callable[[float], Prices]
     ceilings: dict[float, Fraction] = field(default_factory=dict)
-    stuck: set[float] = field(default_factory=set)
+    settled: dict[float, float] = field(default_factory=dict)
     prices: dict[float, Prices] = field(default_factory=dict)
 
     def upper(self, radius: float) -> Fraction | None:
@@ -188,18 +190,20 @@ class Pointwise:
             self.progress(Progress(radius, float(lower), math.inf if upper is None else float(upper)))
             if sum(shares) <= tolerance:
                 return
-            chosen = [k for k, s in enumerate(self.samples) if radius not in s.stuck and shares[k] > 0.0]
+            # A search that was not cut short would find and prove the same again, for ever.
+            gap = _LEFT * tolerance
+            chosen = [k for k, s in enumerate(self.samples) if s.settled.get(radius, math.inf) > gap and shares[k] > 0.0]
             if not chosen:
                 return
             widest = max(chosen, key=lambda k: (shares[k], -k))
-            self._search(self.samples[widest], radius, _LEFT * tolerance, part_of(deadline, len(chosen)))
+            self._search(self.samples[widest], radius, gap, part_of(deadline, len(chosen)))
 
     def _width(self, sample: Moved, radius: float) -> float:
         upper = sample.upper(radius)
         return math.inf if upper is None else float(upper - sample.points.best(radius)[0])
 
     def _search(self, sample: Moved, radius: float, gap: float, deadline: Deadline) -> None:
-        """Search one sample's ball, and take note if that was not enough."""
+        """Search one sample's ball, and take note unless its time was up."""
         self.searches += 1
         if radius not in sample.prices:
             sample.prices[radius] = sample.open(radius)
@@ -211,5 +215,5 @@ class Pointwise:
             sample.ceilings[radius] = self.loss.of_price(Fraction(price))
         elif price != math.inf:
             raise AuditError(f"within {radius:g} the price is bounded by {price}: no point is worth so little")
-        if self._width(sample, radius) > 2.0 * gap:
-            sample.stuck.add(radius)
+        if not deadline.passed:
+            sample.settled[radius] = gap
