@@ -18,6 +18,7 @@ from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.oracle import maximise
 from wdaverify.search.question import Question
 from wdaverify.search.result import SearchLimits
+from wdaverify.transport import GroundCost
 
 
 class DenyingSession:
@@ -57,7 +58,7 @@ def test_what_points_cost_does_not_make_a_node_empty(norm):
     """``8 relu(x) - 4 |x + 1/2|`` is 2 at x = 1."""
     network, regions = mlp([[[1.0]], [[8.0]]], [[0.0], [0.0]]), Regions(-np.ones((1, 1)), np.ones((1, 1)))
     bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
-    inputs = InputSet(regions, CostTerm(np.array([-0.5]), norm, 4.0))
+    inputs = InputSet(regions, CostTerm(np.array([-0.5]), GroundCost(norm), 4.0))
     result = maximise(DenyingBackend(), network, Question.of(np.ones((1, 1)), inputs=1), inputs, bounds, limits=SearchLimits())
     assert result.upper >= 2.0
 
@@ -92,7 +93,7 @@ def test_weights_of_the_least_row_do_not_rescale_the_cost():
     """``min(8 x, 8 x) - 4 |x + 1/2|`` is 2 at x = 1, whatever the weights of the two rows add up to."""
     network, regions = mlp([[[1.0]], [[8.0]]], [[0.0], [0.0]]), Regions(-np.ones((1, 1)), np.ones((1, 1)))
     bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
-    inputs = InputSet(regions, CostTerm(np.array([-0.5]), Norm.LINF, 4.0))
+    inputs = InputSet(regions, CostTerm(np.array([-0.5]), GroundCost(Norm.LINF), 4.0))
     prover = CeilingProver(network, Question.of(np.array([[1.0], [1.0]]), inputs=1), inputs, bounds, bounds.unstable)
     prover.lower[:] = 0.0  # the node where the neuron is active, which holds x = 1
     for total in (1e-300, 0.1, 1.0, 7.0, 1e300):

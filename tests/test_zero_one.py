@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from wdaverify.risk.zero_one import power_bracket, zero_one_risk
+from wdaverify.powers import power_bracket
+from wdaverify.risk.zero_one import zero_one_risk
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "golden" / "golden.json").read_text())["cases"]
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from wdaverify._errors import InputError
 from wdaverify._types import Norm
+from wdaverify.powers import power_bracket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +107,23 @@ class GroundCost:
         """``||S d||^order`` for steps d (..., n), in float64."""
         return np.asarray(self.lengths(steps) ** self.order)
 
+    def bracket(self, a: Sequence[float] | Vector, b: Sequence[float] | Vector) -> tuple[Fraction, Fraction | None]:
+        """``||S (a - b)||^order`` between rationals, as `powers.power_bracket`: exact for l1 and linf of small integer orders.
+
+        Examples
+        --------
+        >>> GroundCost(Norm.L2, 2.0).bracket([0.0, 0.0], [3.0, 4.0])
+        (Fraction(25, 1), Fraction(25, 1))
+        """
+        ends: list[list[Fraction]] = [[_rational(v) for v in point] for point in (a, b)]
+        if self.scales is not None:
+            scales = [Fraction(s) for s in self.scales.tolist()]
+            ends = [[v * s for v, s in zip(point, scales, strict=True)] for point in ends]
+        length = exact_distance(ends[0], ends[1], self.norm)
+        if length == 0:
+            return Fraction(0), Fraction(0)
+        return power_bracket(length, Fraction(self.order) / (2 if self.norm is Norm.L2 else 1))
+
 
 def parse_norm(name: str) -> Norm:
     """The norm of that name.
@@ -194,18 +212,22 @@ class TransportPlan:
         return f"{len(self.atoms)} atoms, {len(self.moved)} moved, cost {self.cost:.6g}"
 
 
-def exact_distance(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: Norm) -> Fraction:
-    """The exact distance of two float64 points for l1 and linf; for l2 its **square**, which is rational.
+def exact_distance(a: Sequence[float | Fraction] | Vector, b: Sequence[float | Fraction] | Vector, norm: Norm) -> Fraction:
+    """The exact distance of two points of floats or rationals for l1 and linf; for l2 its **square**, which is rational.
 
     Examples
     --------
     >>> exact_distance([0.0, 0.0], [3.0, 4.0], Norm.L2), exact_distance([0.0, 0.0], [3.0, 4.0], Norm.L1)
     (Fraction(25, 1), Fraction(7, 1))
     """
-    gaps = [abs(Fraction(float(u)) - Fraction(float(v))) for u, v in zip(a, b, strict=True)]
+    gaps = [abs(_rational(u) - _rational(v)) for u, v in zip(a, b, strict=True)]
     if norm is Norm.LINF:
         return max(gaps, default=Fraction(0))
     return sum((gap * gap if norm is Norm.L2 else gap for gap in gaps), Fraction(0))
+
+
+def _rational(value: float | Fraction) -> Fraction:
+    return value if isinstance(value, Fraction) else Fraction(float(value))
 
 
 def distance_up(a: Sequence[float] | Vector, b: Sequence[float] | Vector, norm: Norm) -> float:

@@ -22,7 +22,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from wdaverify.risk.zero_one import power_bracket
+from wdaverify.powers import power_bracket
 from wdaverify.transport import round_down
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.oracle import maximise
 from wdaverify.search.question import Question
 from wdaverify.search.result import End, SearchLimits
-from wdaverify.transport import exact_distance, round_up
+from wdaverify.transport import GroundCost, exact_distance, round_up
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
@@ -117,7 +117,7 @@ class RateSearch:
         question = Question.of(row, inputs=len(x), offsets=np.array([round_up(-margin)]))
         gap, start, excess = _GAP * max(1.0, abs(float(margin))), x, math.inf
         for _ in range(_ROUNDS):
-            inputs = InputSet(self._regions, CostTerm(x, self._norm, slope))
+            inputs = InputSet(self._regions, CostTerm(x, GroundCost(self._norm), slope))
             limits = SearchLimits(deadline=deadline, gap=gap)
             result = maximise(self._backend, self._network, question, inputs, self._bounds, limits=limits, start=start)
             excess = result.upper

@@ -118,7 +118,7 @@ def _goal_searches(
         return accept
 
     # tangents of an l2 ball pile up in a relaxation: there every class has its own
-    roots = [build(bounds) for _ in targets] if inputs.is_l2 else [build(bounds)] * len(targets)
+    roots = [build(bounds) for _ in targets] if inputs.curved else [build(bounds)] * len(targets)
     return {
         target: GoalSearch(root, build, goal, accepting(target))
         for goal, (root, target) in enumerate(zip(roots, targets, strict=True))

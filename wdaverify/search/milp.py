@@ -51,10 +51,14 @@ def maximise_by_milp(
     Raises
     ------
     SolverError
-        If the region is cut with an l2 ball, which is no polyhedron.
+        If the region or what its points cost is curved, and so no polyhedron; or the cost knows scales or a shell.
     """
-    if inputs.is_l2:
-        raise SolverError("the mixed-integer engine takes boxes and l1 balls: use --engine search for l2")
+    if inputs.curved:
+        raise SolverError(
+            "the mixed-integer engine takes boxes, l1 balls and order 1: use --engine search for l2 and other orders"
+        )
+    if inputs.cost is not None and (inputs.cost.ground.scales is not None or inputs.cost.outer < math.inf):
+        raise SolverError("the mixed-integer engine knows no weighted features and no shells: use --engine search")
     builder = ProgramBuilder()
     graph = encode_graph(builder, network, _ranges(network, inputs, bounds), big_m)
     _add_question(builder, graph, question, inputs)
@@ -101,7 +105,7 @@ def _add_question(builder: ProgramBuilder, graph: GraphColumns, question: Questi
         add_l1_cost(builder, graph.inputs, regions.center[0], float(regions.radius[0]))
     if cost is not None:
         reach = np.maximum(inputs.upper - cost.center, cost.center - inputs.lower)
-        add, farthest = (add_l1_cost, reach.sum()) if cost.norm is Norm.L1 else (add_linf_cost, reach.max(initial=0.0))
+        add, farthest = (add_l1_cost, reach.sum()) if cost.ground.norm is Norm.L1 else (add_linf_cost, reach.max(initial=0.0))
         paid = add(builder, graph.inputs, cost.center, float(farthest))
         builder.set_objective([paid], [-cost.weight])
 

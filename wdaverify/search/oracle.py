@@ -72,10 +72,11 @@ def maximise(
     >>> from wdaverify.search.inputs import InputSet
     >>> from wdaverify.search.neuron_bounds import NeuronBounds
     >>> from wdaverify.search.question import Question
+    >>> from wdaverify.transport import GroundCost
     >>> split, add = (Affine((csr_array(np.array(m)),), np.zeros(len(m))) for m in ([[1.0], [-1.0]], [[1.0, 1.0]]))
     >>> nodes = {"x": Node(Input(1)), "z": Node(split, ("x",)), "a": Node(Relu(2), ("z",)), "y": Node(add, ("a",))}
     >>> network, regions = Network.from_nodes(nodes, "y"), Regions(-np.ones((1, 1)), np.ones((1, 1)))
-    >>> inputs = InputSet(regions, CostTerm(np.array([0.5]), Norm.LINF, 2.0))
+    >>> inputs = InputSet(regions, CostTerm(np.array([0.5]), GroundCost(Norm.LINF), 2.0))
     >>> bounds = NeuronBounds.of(network, regions, crown_bounds(network, regions))
     >>> question = Question.of(np.ones((1, 1)), inputs=1)
     >>> result = maximise(get_backend("highs"), network, question, inputs, bounds, limits=SearchLimits())
@@ -249,7 +250,10 @@ def exact_value(network: Network, question: Question, inputs: InputSet) -> Calla
         goals = zip(rows, question.offsets.tolist(), strict=True)
         least = min(sum((a * v for a, v in zip(row, logits, strict=True)), Fraction(offset)) for row, offset in goals)
         if cost is not None:
-            least -= Fraction(cost.weight) * Fraction(distance_up(cost.center, point, cost.norm))
+            paid = cost.least(point.tolist())
+            if paid is None:
+                return None
+            least -= paid
         nearest = float(least)
         return nearest if Fraction(nearest) <= least else math.nextafter(nearest, -math.inf)
 

@@ -29,7 +29,7 @@ from wdaverify.search.elimination import eliminate
 if TYPE_CHECKING:
     from wdaverify._types import IntArray, Matrix, SparseMatrix, Vector
     from wdaverify.ir.compiled import CompiledNetwork
-    from wdaverify.search.inputs import InputColumns
+    from wdaverify.search.input_columns import InputColumns
     from wdaverify.search.question import Question
 
 _ROOM = 1.01

@@ -131,7 +131,7 @@ class PhaseRelaxation:
         ceiling, multipliers = self._proved(result)
         rounds = _LAST_CUTS if self._all_decided() else _CUTS
         while rounds > 0 and ceiling >= cutoff and result.primal is not None and not deadline.passed:
-            cuts = self.inputs.cuts(result.primal[: self._columns.count])
+            cuts = self._columns.cuts(result.primal[: self._columns.count])
             if cuts is None:
                 break
             self._add_cuts(*cuts)
