@@ -1,6 +1,6 @@
-"""Prices of order 1 by a search of the whole domain: the plainest of all, and the reference for the others.
+"""Prices by a search of the whole domain: the plainest of all, and the reference for the others.
 
-Every rival's ``f_j - f_y - lambda ||x - x_0||`` is maximised over the domain (cut with the reach) from scratch. Between the
+Every rival's ``f_j - f_y - lambda ||S (x - x_0)||^p`` is maximised over the domain (cut with the reach) from scratch. Between the
 multipliers that were searched, phi is bounded because it is nonincreasing, and because its slope is at least minus the largest
 cost of the domain.
 """
@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from wdaverify._errors import InputError
-from wdaverify._types import Norm
 from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.domain import Regions
 from wdaverify.search.cost import CostTerm
@@ -23,7 +21,7 @@ from wdaverify.search.neuron_bounds import NeuronBounds
 from wdaverify.search.oracle import maximise
 from wdaverify.search.question import Question
 from wdaverify.search.result import End, SearchLimits
-from wdaverify.transport import distance_up, round_up
+from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
@@ -61,35 +59,29 @@ class WholeDomainPrices:
         Of the maximiser.
     maximiser
         Answers for one rival.
-
-    Raises
-    ------
-    InputError
-        If the order is not 1 or the norm is l2, and the multiplier matters.
     """
 
-    def __init__(self, backend: Backend, question: PriceQuestion, maximiser: Maximiser = maximise) -> None:
-        if question.cost.scales is not None or (math.isinf(question.reach) and question.cost.order != 1):
-            raise InputError("prices of the whole domain need order 1 and no weights")
+    def __init__(self, question: PriceQuestion, backend: Backend, maximiser: Maximiser = maximise) -> None:
         self._backend, self._question, self._maximise = backend, question, maximiser
-        network, box, norm = question.network, question.domain, question.cost.norm
-        if math.isinf(question.reach):
-            self._regions = Regions.of_box(box, network.inputs)
-        else:
-            self._regions = Regions.balls(box, question.center, question.reach, norm)
+        network, box = question.network, question.domain
+        self._regions = Regions.of_box(box, network.inputs)
+        if math.isfinite(question.reach) and question.cost.scales is None:
+            self._regions = Regions.balls(box, question.center, question.reach, question.cost.norm)
         layers = crown_bounds(network, self._regions)
         self._bounds = NeuronBounds.of(network, self._regions, layers)
         ceilings = crown_objectives(network, self._regions, layers, question.rows)[0]
         self._known = [(Fraction(0), float(ceilings.max()))]
         farthest = np.where(box.upper - question.center > question.center - box.lower, box.upper, box.lower)
-        self._diameter = Fraction(distance_up(question.center, farthest, norm))
+        self._dearest = question.cost.bracket(question.center, farthest)[1]
 
     def upper(self, multiplier: float) -> float:
         """A proved upper bound of ``phi(multiplier)``."""
         price, least = Fraction(multiplier), math.inf
         for known, bound in self._known:
-            steeper = max(Fraction(0), known - price) * self._diameter
-            least = min(least, round_up(Fraction(bound) + steeper) if math.isfinite(bound) else math.inf)
+            if math.isfinite(bound) and known <= price:
+                least = min(least, bound)
+            elif math.isfinite(bound) and self._dearest is not None:
+                least = min(least, round_up(Fraction(bound) + (known - price) * self._dearest))
         return least
 
     def offer(self, points: Matrix) -> None:
@@ -104,8 +96,7 @@ class WholeDomainPrices:
             If interrupted; the searches that were finished are lost.
         """
         question, found, upper, best = self._question, [], -math.inf, cut
-        norm = question.cost.norm
-        cost = None if multiplier == 0 else CostTerm(question.center, Norm(norm), multiplier)
+        cost = CostTerm(question.center, question.cost, multiplier, outer=question.reach)
         inputs, limits = InputSet(self._regions, cost), SearchLimits(deadline=deadline, gap=gap)
         for row in question.rows:
             goal = Question.of(row[None], inputs=len(question.center))

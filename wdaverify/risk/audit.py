@@ -94,7 +94,7 @@ class Auditor:
         AuditError
             If a label or source is wrong, the mass of a source is off by more than 1e-12, a point lies outside the
             domain, a reported cost is wrong, the budget is exceeded (exactly), or the expected loss is below `lower`
-            by more than 1e-12 (relative to the largest loss of an atom, if that is above 1).
+            by more than 1e-12 (relative to the expected size of the loss, if that is above 1).
         """
         for k, atom in enumerate(plan.atoms):
             self._check_atom(k, atom)
@@ -102,7 +102,7 @@ class Auditor:
         self._check_budget(plan, ball)
         losses = [self.loss(atom.source, atom.point) if atom.mass > 0 else Fraction(0) for atom in plan.atoms]
         loss = sum((Fraction(atom.mass) * each for atom, each in zip(plan.atoms, losses, strict=True)), Fraction(0))
-        size = max((abs(each) for each in losses), default=Fraction(0))
+        size = sum((Fraction(atom.mass) * abs(each) for atom, each in zip(plan.atoms, losses, strict=True)), Fraction(0))
         if loss < Fraction(lower) - MASS_TOLERANCE * max(Fraction(1), size):
             raise AuditError(
                 f"the plan at radius {ball.radius:g} has an expected {self._name} loss of {float(loss)!r}, claimed was {lower!r}"

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._types import Norm
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.envelope import Vertex, upper_hull
-from wdaverify.risk.zero_one import power_bracket
-from wdaverify.transport import distance_up, round_down, round_up, sqrt_up
+from wdaverify.transport import round_down, round_up
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
@@ -98,11 +96,8 @@ class Columns:
         return True
 
     def _cost_up(self, point: Vector) -> Fraction | None:
-        """``||S (x - x_0)||^p`` rounded up; ``None`` beyond ``e^5000``."""
-        distance = length_up(self._cost, self.center, point)
-        if distance == 0:
-            return Fraction(0)
-        high = power_bracket(Fraction(distance), self._cost.order)[1]
+        """``||S (x - x_0)||^p`` rounded up; ``None`` where that is too large for a number."""
+        high = self._cost.bracket(self.center, point)[1]
         return None if high is None else _rounded_up(high)
 
     def _height(self, cost: Fraction) -> Fraction:
@@ -146,20 +141,9 @@ def _slope(a: tuple[float, float, int], b: tuple[float, float, int]) -> float:
     return (b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else math.inf
 
 
-def length_up(cost: GroundCost, start: Vector, point: Vector) -> float:
-    """``||S (point - start)||`` rounded up to float64 (l2: at most one ulp above that)."""
-    if cost.scales is None:
-        return distance_up(start, point, cost.norm)
-    pairs = zip(cost.scales.tolist(), start.tolist(), point.tolist(), strict=True)
-    steps = [Fraction(s) * abs(Fraction(b) - Fraction(a)) for s, a, b in pairs]
-    if cost.norm is Norm.L2:
-        return sqrt_up(sum((step * step for step in steps), Fraction(0)))
-    return round_up(max(steps, default=Fraction(0)) if cost.norm is Norm.LINF else sum(steps, Fraction(0)))
-
-
 def _rounded_up(value: Fraction) -> Fraction:
     """The value rounded up to about `_BITS` significant bits; exact where it has no more."""
-    if value.numerator.bit_length() <= _BITS and value.denominator.bit_count() == 1:
+    if value == 0 or (value.numerator.bit_length() <= _BITS and value.denominator.bit_count() == 1):
         return value
     unit = Fraction(2) ** (value.numerator.bit_length() - value.denominator.bit_length() - _BITS)
     return math.ceil(value / unit) * unit

@@ -52,12 +52,15 @@ class Master:
         The sample that goes a part of its way to the next corner, and that part, in (0, 1); ``None`` if no sample is split.
     multiplier
         The slope of the first segment that is not wholly paid for: the gain of one more unit of budget; 0 if all are paid.
+    spent_on_ray
+        The budget that moves a vanishing mass to infinity (`risk.rays`), where every unit gains the slope of the ray.
     """
 
     value: Fraction
     corners: tuple[int, ...]
     split: tuple[int, Fraction] | None
     multiplier: Fraction
+    spent_on_ray: Fraction = Fraction(0)
 
 
 def upper_hull(costs: Sequence[Fraction], values: Sequence[Fraction]) -> tuple[Vertex, ...]:
@@ -95,7 +98,9 @@ def _above(middle: Vertex, left: Vertex, right: Vertex) -> bool:
     return (middle.value - left.value) * (right.cost - middle.cost) > (right.value - middle.value) * (middle.cost - left.cost)
 
 
-def fill_budget(hulls: Sequence[Sequence[Vertex]], weights: Sequence[Fraction], budget: Fraction) -> Master:
+def fill_budget(
+    hulls: Sequence[Sequence[Vertex]], weights: Sequence[Fraction], budget: Fraction, ray: Fraction = Fraction(0)
+) -> Master:
     """Spend the budget on the steepest segments of all hulls.
 
     Parameters
@@ -106,6 +111,8 @@ def fill_budget(hulls: Sequence[Sequence[Vertex]], weights: Sequence[Fraction], 
         Nonnegative, one per sample; samples of weight 0 stay where they are.
     budget
         Nonnegative.
+    ray
+        What a unit of budget gains at infinity, without end; 0 where nothing is to be gained.
 
     Examples
     --------
@@ -123,6 +130,8 @@ def fill_budget(hulls: Sequence[Sequence[Vertex]], weights: Sequence[Fraction], 
         for k, (a, b) in enumerate(pairwise(hull))
     ]
     for slope, i, k in sorted(segments):
+        if -slope <= ray:
+            break
         cost = weights[i] * (hulls[i][k + 1].cost - hulls[i][k].cost)
         rise = weights[i] * (hulls[i][k + 1].value - hulls[i][k].value)
         if cost <= budget:
@@ -131,4 +140,5 @@ def fill_budget(hulls: Sequence[Sequence[Vertex]], weights: Sequence[Fraction], 
         share = budget / cost
         split = (i, share) if share > 0 else None
         return Master(value=value + share * rise, corners=tuple(corners), split=split, multiplier=-slope)
-    return Master(value=value, corners=tuple(corners), split=None, multiplier=Fraction(0))
+    spent = budget if ray > 0 else Fraction(0)
+    return Master(value=value + spent * ray, corners=tuple(corners), split=None, multiplier=ray, spent_on_ray=spent)

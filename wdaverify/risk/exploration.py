@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._deadline import Deadline
+from wdaverify.powers import power_bracket
 from wdaverify.risk.envelope import Master, fill_budget
-from wdaverify.risk.zero_one import power_bracket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wdaverify.risk.columns import Columns
     from wdaverify.risk.dual import Ceiling
     from wdaverify.risk.loss_table import Loss
+    from wdaverify.risk.rays import Ray
 
 _BATCH = 5
 """One part in so many of the samples is priced before the master is solved anew."""
@@ -35,6 +36,9 @@ _LEFT = 0.5
 
 _WIDTH = 0.25
 """Part of the tolerance to which a sample is priced."""
+
+_ABOVE = 0.125
+"""Part of the tolerance that multipliers above the slope at infinity may cost."""
 
 _STUCK = 0.9
 """A sample whose bracket stays wider than this part of what it was is not priced again at the same multiplier."""
@@ -91,6 +95,8 @@ class Exploration:
         p, finite.
     gap
         Relative width at which a bracket is closed.
+    ray
+        What can be gained at infinity, on R^n with order 1.
     progress
         Called after every round.
     searches
@@ -101,6 +107,7 @@ class Exploration:
     samples: Sequence[Priced]
     order: float
     gap: float
+    ray: Ray | None = None
     progress: Callable[[Progress], None] = lambda _: None
     searches: int = 0
     _duals: list[tuple[Fraction, Fraction]] = field(default_factory=list)
@@ -108,7 +115,8 @@ class Exploration:
     def master(self, radius: float) -> Master:
         """The best distribution on the known points within a radius."""
         weights = [sample.weight for sample in self.samples]
-        return fill_budget([sample.columns.hull for sample in self.samples], weights, self._budget(radius)[0])
+        hulls, ray = [sample.columns.hull for sample in self.samples], Fraction(0) if self.ray is None else self.ray.lower
+        return fill_budget(hulls, weights, self._budget(radius)[0], ray)
 
     def upper(self, radius: float) -> Fraction | None:
         """The least proved upper end at a radius; ``None`` if there is none."""
@@ -134,7 +142,7 @@ class Exploration:
         narrowest, patience = math.inf, _PATIENCE
         while patience > 0:
             master = self.master(radius)
-            multiplier = min(_float(master.multiplier), _LARGEST)
+            multiplier = min(max(_float(master.multiplier), self._least_multiplier(radius)), _LARGEST)
             widths = self._evaluate(multiplier)
             upper = self.upper(radius)
             width = math.inf if upper is None else float(upper - master.value)
@@ -149,6 +157,12 @@ class Exploration:
             for done, i in enumerate(chosen):
                 share = part_of(deadline, 2 * (len(chosen) - done))
                 self._price(self.samples[i], multiplier, float(widths[i]), _WIDTH * tolerance, share)
+
+    def _least_multiplier(self, radius: float) -> float:
+        """Just above the slope at infinity, where phi is finite: what that costs is a small part of the tolerance."""
+        if self.ray is None or self.ray.upper == 0.0:
+            return 0.0
+        return self.ray.upper + _ABOVE * self.gap * max(1.0 / radius, self.ray.upper)
 
     def _evaluate(self, multiplier: float) -> np.ndarray:
         """Record the dual at a multiplier; how far the ends of every sample's phi are apart there."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from wdaverify.risk.zero_one import power_bracket
+from wdaverify.powers import power_bracket
 from wdaverify.transport import Atom, TransportPlan, distance_up, round_down, round_up
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ import numpy as np
 
 from wdaverify._errors import AuditError
 from wdaverify.ir.exact import exact_forward
-from wdaverify.risk.columns import length_up
 from wdaverify.risk.exploration import Progress, part_of
 from wdaverify.transport import round_down
 
@@ -36,7 +35,10 @@ if TYPE_CHECKING:
 _LEFT = 0.5
 """Part of the tolerance that may be left to the samples that are not searched."""
 
-_NEAR = 1.0 + 1e-9
+_SHRINKS = (1.0, 1.0 - 2.0**-51, 1.0 - 2.0**-49, 1.0 - 2.0**-44, 1.0 - 2.0**-39, 1.0 - 2.0**-34)
+"""Draw a point inward that rounding has put outside its ball."""
+
+_NEAR = 1.0 + 2.0**-35
 """Points that miss a ball by no more than this factor are drawn into it."""
 
 _TRIED = 4
@@ -56,7 +58,7 @@ class BallPoints:
         self._network, self._loss, self._domain, self._cost = network, loss, domain, cost
         self.center, self.label = center, label
         self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
-        self._known: list[tuple[float, Fraction, Vector]] = [(0.0, self.nominal[0], center)]
+        self._known: list[tuple[Fraction, Fraction, Vector]] = [(Fraction(0), self.nominal[0], center)]
 
     def best(self, radius: float) -> tuple[Fraction, Vector]:
         """The largest known loss within a radius, and where."""
@@ -69,25 +71,23 @@ class BallPoints:
         if not len(points):
             return
         inside = self._domain.clip(points)
+        steps = inside - self.center
+        lengths = self._cost.lengths(steps)
         values = self._loss.rough(self._network.compiled.forward(inside), self.label)
-        values[self._cost.lengths(inside - self.center) > radius * _NEAR] = -math.inf
+        values[lengths > radius * _NEAR] = -math.inf
         for k in np.argsort(-values, kind="stable")[:_TRIED]:
             if values[k] > float(self.best(radius)[0]):
-                self._take(self._drawn_in(inside[k], radius))
+                self._take(inside[k], radius)
 
-    def _drawn_in(self, point: Vector, radius: float) -> Vector:
-        """The point, moved towards the sample until its exact length is within the radius: the best ones lie on the sphere."""
-        for digits in (*range(52, -1, -1), 0):  # a little shorter each time, at last the sample itself
-            step = point - self.center
-            length = length_up(self._cost, self.center, point)
-            if length <= radius:
-                break
-            point = self._domain.clip(self.center + (1.0 - 2.0**-digits) * radius / length * step)
-        return point
-
-    def _take(self, point: Vector) -> None:
-        low = self._loss.bracket(exact_forward(self._network, point.tolist()), self.label)[0]
-        self._known.append((length_up(self._cost, self.center, point), Fraction(round_down(low)), point))
+    def _take(self, point: Vector, radius: float) -> None:
+        """Evaluate a point exactly, after drawing it into the ball that it may miss by rounding."""
+        for shrink in _SHRINKS:
+            inside = self._domain.clip(self.center + shrink * (point - self.center)) if shrink < 1.0 else point
+            length = self._cost.bracket(self.center, inside)[1]
+            if length is not None and length <= radius:
+                low = self._loss.bracket(exact_forward(self._network, inside.tolist()), self.label)[0]
+                self._known.append((length, Fraction(round_down(low)), inside))
+                return
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -100,6 +100,8 @@ class Moved:
         Positive.
     growth
         Of its loss.
+    warm
+        Points (P, n) to begin with.
     open
         Opens its prices within a radius.
     ceilings
@@ -111,6 +113,7 @@ class Moved:
     points: BallPoints
     weight: Fraction
     growth: Growth
+    warm: Matrix
     open: Callable[[float], Prices]
     ceilings: dict[float, Fraction] = field(default_factory=dict)
     settled: dict[float, float] = field(default_factory=dict)
@@ -183,6 +186,8 @@ class Pointwise:
             self._close(radius, part_of(deadline, len(ordered) - done))
 
     def _close(self, radius: float, deadline: Deadline) -> None:
+        for sample in self.samples:
+            sample.points.offer(sample.warm, radius)
         while not deadline.passed:
             lower, upper = self.lower(radius), self.upper(radius)
             tolerance = self.gap * max(1.0, 0.0 if upper is None else abs(float(upper)))
@@ -207,6 +212,7 @@ class Pointwise:
         self.searches += 1
         if radius not in sample.prices:
             sample.prices[radius] = sample.open(radius)
+            sample.prices[radius].offer(sample.points.best(radius)[1][None])
         prices = sample.prices[radius]
         found = prices.work(0.0, cut=self.loss.cut(float(sample.points.best(radius)[0])), gap=gap, deadline=deadline)
         sample.points.offer(found, radius)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError
 from wdaverify.bracket import Bracket, Evidence
+from wdaverify.growth.ground import check_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
@@ -24,6 +25,7 @@ from wdaverify.risk.loss_comparison import LossBounds, loss_bounds
 from wdaverify.risk.margin_constants import Margins, largest_margins
 from wdaverify.risk.mixture import plan_of
 from wdaverify.risk.pricers import pricer_for
+from wdaverify.risk.rays import slope_backend, steepest_ray
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
 from wdaverify.transport import round_down, round_up
 
@@ -94,9 +96,12 @@ def certify_by_prices(
     pricer
         Opens prices of margins; that of the engine if not given.
     """
-    started, running, box = time.monotonic(), options.started(), domain.sized(network.inputs)
+    started, running, box = time.monotonic(), options.started(), check_domain(domain, network.inputs)
     margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
+    ray = None
+    if not box.bounded and ball.order == 1:
+        ray = steepest_ray(slope_backend(options.solver), network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,
         data=data,
@@ -106,6 +111,8 @@ def certify_by_prices(
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
+        ray=ray,
+        seed=options.seed,
         progress=progress or (lambda _: None),
     )
     seeker, interrupted = seeker_for(question), False

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wdaverify.pricing.whole_domain import WholeDomainPrices
+from wdaverify.pricing.engines import ENGINES
+from wdaverify.pricing.whole_space import WholeSpacePrices
 from wdaverify.program.backend import get_backend
-from wdaverify.search.milp import maximise_by_milp
-from wdaverify.search.oracle import maximise
 
 if TYPE_CHECKING:
     from wdaverify.pricing.prices import PriceQuestion, Prices
@@ -15,11 +14,12 @@ if TYPE_CHECKING:
 
 
 def pricer_for(engine: str, solver: str) -> Pricer:
-    """Opens prices that are searched by an engine: ``search`` or ``milp``, whose bounds are a solver's word."""
-    backend = get_backend(solver)
-    maximiser = {"search": maximise, "milp": maximise_by_milp}[engine]
+    """Opens prices that are searched by an engine of `pricing.engines` with a solver's programs, on a bounded domain or R^n."""
+    backend, make = get_backend(solver), ENGINES[engine]
 
     def open_prices(question: PriceQuestion) -> Prices:
-        return WholeDomainPrices(backend, question, maximiser)
+        if question.domain.bounded:
+            return make(question, backend)
+        return WholeSpacePrices(question, backend, make)
 
     return open_prices

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from wdaverify.domain import Box
 from wdaverify.pricing.prices import PriceQuestion
+from wdaverify.pricing.warm_points import warm_points
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
 from wdaverify.risk.exploration import Exploration, Priced
@@ -19,13 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wdaverify._deadline import Deadline
+    from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
+    from wdaverify.risk.rays import Ray
     from wdaverify.transport import WassersteinBall
+
+
+_REACH = 4.0
+"""On R^n the attack looks as far beyond the data, in units of 1 + their size."""
 
 
 class Seeker(Protocol):
@@ -70,6 +79,10 @@ class RiskQuestion:
         How fast the loss grows, one per sample.
     pricer
         Opens the prices of margins.
+    ray
+        What can be gained at infinity, on R^n with order 1.
+    seed
+        Of the attack that finds the first points.
     progress
         Called with the bracket after every round.
     """
@@ -82,6 +95,8 @@ class RiskQuestion:
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
+    ray: Ray | None
+    seed: int
     progress: Callable[[Progress], None]
 
     @property
@@ -100,6 +115,15 @@ class RiskQuestion:
     def present(self) -> list[tuple[int, ...]]:
         """The groups of positive weight: the others change nothing."""
         return [group for group in self.groups if self.weight(group) > 0]
+
+    def warm_points(self, cost: GroundCost) -> list[Matrix]:
+        """Points (P, n) about the first sample of every present group, where its margin is large; or of a large box on R^n."""
+        firsts = [group[0] for group in self.present]
+        box = self.domain
+        if not box.bounded:
+            far = _REACH * (1.0 + np.abs(self.data.x).max(axis=0))
+            box = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
+        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, box, self.seed)
 
     @property
     def resting(self) -> list[Route]:
@@ -131,16 +155,19 @@ class BudgetSeeker:
         cost = GroundCost(question.ball.norm, question.ball.order)
         self.exploration = Exploration(
             loss=question.loss,
-            samples=[self._sample(group, cost) for group in self._groups],
+            samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
+            ray=question.ray,
             progress=question.progress,
         )
 
-    def _sample(self, group: tuple[int, ...], cost: GroundCost) -> Priced:
+    def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
         columns = Columns(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
         prices = asked.loss.prices(asked.price_question(i, cost), asked.pricer)
+        columns.offer(warm)
+        prices.offer(warm)
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
         return Priced(columns=columns, prices=prices, ceiling=ceiling, weight=asked.weight(group))
 
@@ -162,6 +189,9 @@ class BudgetSeeker:
         for k, (group, sample) in enumerate(zip(self._groups, self.exploration.samples, strict=True)):
             columns, corner = sample.columns, master.corners[k]
             point = columns.points[columns.hull[corner].column]
+            if master.spent_on_ray > 0 and self._question.ray is not None and group[0] == self._question.ray.sample:
+                routes.append(self._question.ray.route(columns.center, group, point, sample.weight, master.spent_on_ray))
+                continue
             if master.split is None or master.split[0] != k:
                 routes.append(Route(sources=group, point=point))
             else:
@@ -181,21 +211,22 @@ class PointwiseSeeker:
     """Order inf: every sample has its own ball (`pointwise.Pointwise`)."""
 
     def __init__(self, question: RiskQuestion) -> None:
-        self._question, self._groups = question, question.present
+        self._question, self._groups, self._cost = question, question.present, GroundCost(question.ball.norm)
         self.pointwise = Pointwise(
             loss=question.loss,
-            samples=[self._sample(group) for group in self._groups],
+            samples=[self._sample(*each) for each in zip(self._groups, question.warm_points(self._cost), strict=True)],
             gap=question.gap,
             progress=question.progress,
         )
 
-    def _sample(self, group: tuple[int, ...]) -> Moved:
-        asked, i, cost = self._question, group[0], GroundCost(self._question.ball.norm)
+    def _sample(self, group: tuple[int, ...], warm: Matrix) -> Moved:
+        asked, i, cost = self._question, group[0], self._cost
         points = BallPoints(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
         return Moved(
             points=points,
             weight=asked.weight(group),
             growth=asked.growth[i],
+            warm=warm,
             open=lambda radius: asked.loss.prices(asked.price_question(i, cost, radius), asked.pricer),
         )
 
