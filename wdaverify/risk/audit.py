@@ -1,9 +1,9 @@
 """Recompute a transport plan from scratch before anything about it is printed.
 
-Two things are shared with what made the plan: exact evaluation of the network (`ir.exact`) and the exact distance of
-two points (`transport.exact_distance`), both plain rational arithmetic. Everything else is computed anew: powers come
-from integer square roots with directed rounding instead of logarithms, and masses, marginals, budget and risk are added
-up from the atoms alone.
+Three things are shared with what made the plan: exact evaluation of the network (`ir.exact`), the exact distance of two points
+(`transport.exact_distance`), both plain rational arithmetic, and the bracket of the cross-entropy (`log_sum_exp`). Everything
+else is computed anew: powers come from integer square roots with directed rounding instead of logarithms, and masses, marginals,
+budget and risk are added up from the atoms alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from wdaverify._errors import AuditError
 from wdaverify._types import Norm
 from wdaverify.ir.exact import exact_forward
+from wdaverify.log_sum_exp import cross_entropy_bracket
 from wdaverify.transport import exact_distance
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ LOSSES: dict[str, Callable[[Sequence[Fraction], int], Fraction]] = {
     "zero-one": lambda logits, label: Fraction(largest_rival(logits, label) >= logits[label]),
     "margin": lambda logits, label: largest_rival(logits, label) - logits[label],
     "hinge": lambda logits, label: max(Fraction(0), 1 + largest_rival(logits, label) - logits[label]),
+    "cross-entropy": lambda logits, label: cross_entropy_bracket(logits, label)[0],
 }
 """The loss, or a lower bound of it, at exact logits (K,) for a label."""
 

@@ -2,7 +2,7 @@ r"""The losses whose worst case is found by pricing: how each speaks about the l
 
 ``phi(lambda) = max_x [l(x) - lambda ||x - x_0||^p]`` of a loss follows from what its `pricing.prices.Prices` price: for the
 margin it is the price itself, for the hinge ``max(0, 1 + phi)``, because 0 is best at the sample (docs/theory.md, "Exact risk
-on a box").
+on a box"). The cross-entropy has prices of its own (`pricing.cross_entropy`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wdaverify.log_sum_exp import cross_entropies, cross_entropy_bracket
 from wdaverify.losses import exact_margin, margins
+from wdaverify.pricing.cross_entropy import CrossEntropyPrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,5 +108,17 @@ HINGE = Loss(
     functional="loss:hinge:{}",
 )
 
-LOSSES: dict[str, Loss] = {loss.name: loss for loss in (MARGIN, HINGE)}
+CROSS_ENTROPY = Loss(
+    name="cross-entropy",
+    bracket=cross_entropy_bracket,
+    rough=lambda logits, label: cross_entropies(logits, np.full(len(logits), label)),
+    # no rival rises above the label by more than the margin: then the loss is at most that of K - 1 rivals at the margin
+    ceiling=lambda margin, classes: cross_entropy_bracket([Fraction(0), *[margin] * (classes - 1)], 0)[1],
+    of_price=lambda price: price,
+    cut=lambda value: value,
+    prices=CrossEntropyPrices,
+    functional="loss:cross-entropy:{}",
+)
+
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in (MARGIN, HINGE, CROSS_ENTROPY)}
 """By name. The zero-one loss is not among them: it is decided by distances."""
