@@ -113,6 +113,7 @@ class _Refinement:
         self._directions, self._points, self._multiplier = directions, points, multiplier
         self._cut, self._gap, self._deadline = cut, gap, deadline
         self._heap: list[tuple[float, int, RegionNode, int]] = []
+        self._begun: set[RegionNode] = set()
         self._serial = 0
 
     @property
@@ -134,7 +135,11 @@ class _Refinement:
                 break
             if node.own(self._multiplier) < -bound:  # forms are shared: it may have become sharper meanwhile
                 self.push(node, -bound, failures)
-            elif (math.isinf(bound) or not self._refuted(node)) and self._price(node):
+            elif math.isinf(bound) and node not in self._begun:  # some bound first, for the case that time runs out
+                self._begun.add(node)
+                self._price(node)
+                self.push(node, -bound, failures)
+            elif not self._refuted(node) and self._price(node):
                 self.push(node, -bound, 0)
             else:
                 failures = 0 if self._refuted(node) else failures + 1

@@ -67,10 +67,12 @@ class MarginConstants:
     note: str = ""
 
     @staticmethod
-    def of_labels(name: str, data: Dataset, constants: Mapping[int, float], note: str = "") -> MarginConstants:
+    def of_labels(
+        name: str, data: Dataset, constants: Mapping[int, float], note: str = "", functional: str = "label:{}"
+    ) -> MarginConstants:
         """From one Lipschitz constant per label; none at all say that the method does not apply."""
         rates = tuple(constants.get(int(y), float("inf")) for y in data.y)
-        named = {f"label:{y}": constants[y] for y in sorted(constants)}
+        named = {functional.format(y): constants[y] for y in sorted(constants)}
         return MarginConstants(name=name, constants=named, rates=rates, excesses=(Fraction(0),) * data.count, note=note)
 
 
@@ -143,24 +145,32 @@ def lipsdp_constants(margins: Margins, deadline: Deadline) -> MarginConstants:
     return MarginConstants.of_labels(LIPSDP, margins.data, constants)
 
 
-def exact_constants(margins: Margins, deadline: Deadline) -> MarginConstants:
+def exact_constants(margins: Margins, deadline: Deadline, *, functional: str = "label:{}", name: str = EXACT) -> MarginConstants:
     """The exact constants, or, where the time does not suffice, the upper ends proved by then.
+
+    Parameters
+    ----------
+    functional
+        With a place for the label: ``label:{}``, or the constants of a loss, which may be smaller.
+    name
+        Of exact constants.
 
     Raises
     ------
     KeyboardInterrupt
         If the search was interrupted.
     """
+    asked = [functional.format(y) for y in margins.labels]
     options = LipschitzOptions(engine="search", solver=margins.solver, seed=margins.seed, deadline=deadline)
     try:
-        found = lipschitz_constants(margins.network, margins.names, domain=margins.domain, norms=[margins.norm], options=options)
+        found = lipschitz_constants(margins.network, asked, domain=margins.domain, norms=[margins.norm], options=options)
     except DomainError as error:
-        return MarginConstants.of_labels(EXACT, margins.data, {}, note=str(error).partition(";")[0])
+        return MarginConstants.of_labels(name, margins.data, {}, note=str(error).partition(";")[0])
     except Interrupted:
         raise KeyboardInterrupt from None
     assert all(constant.value.evidence is Evidence.CHECKED for constant in found)
     constants = {y: constant.value.upper for y, constant in zip(margins.labels, found, strict=True)}
     missing = [c.value.width / c.value.upper for c in found if not c.value.exact]
     if not missing:
-        return MarginConstants.of_labels(EXACT, margins.data, constants)
-    return MarginConstants.of_labels(UNFINISHED, margins.data, constants, note=f"brackets up to {max(missing):.0%} wide")
+        return MarginConstants.of_labels(name, margins.data, constants, functional=functional)
+    return MarginConstants.of_labels(UNFINISHED, margins.data, constants, f"brackets up to {max(missing):.0%} wide", functional)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError
 from wdaverify.bracket import Bracket, Evidence
@@ -19,19 +21,20 @@ from wdaverify.growth.ground import check_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
-from wdaverify.risk.comparison import constants_by_search, constants_without_search
+from wdaverify.risk.comparison import constants_without_search
 from wdaverify.risk.dual import Growth
-from wdaverify.risk.loss_comparison import LossBounds, loss_bounds
+from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constants
 from wdaverify.risk.margin_constants import Margins, largest_margins
 from wdaverify.risk.mixture import plan_of
-from wdaverify.risk.pricers import pricer_for
-from wdaverify.risk.rays import slope_backend, steepest_ray
+from wdaverify.risk.pricers import pricer_for, session_backend
+from wdaverify.risk.rays import steepest_ray
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
 from wdaverify.transport import round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
     from wdaverify.risk.margin_constants import MarginConstants
+    from wdaverify.risk.mixture import Route
     from wdaverify.risk.seekers import Seeker
     from wdaverify.transport import WassersteinBall
 
@@ -99,9 +103,9 @@ def certify_by_prices(
     started, running, box = time.monotonic(), options.started(), check_domain(domain, network.inputs)
     margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
-    ray = None
+    sessions, ray = session_backend(options.solver), None
     if not box.bounded and ball.order == 1:
-        ray = steepest_ray(slope_backend(options.solver), network, data, ball.norm, running.deadline)
+        ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,
         data=data,
@@ -111,6 +115,7 @@ def certify_by_prices(
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
+        session_backend=sessions,
         ray=ray,
         seed=options.seed,
         progress=progress or (lambda _: None),
@@ -120,7 +125,8 @@ def certify_by_prices(
         seeker.close(radii, running.deadline)
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
-            constants.extend(constants_by_search(margins, [None] * data.count, until))
+            points = _points(data, seeker.routes(max(radii)))
+            constants.extend(loss_constants(margins, loss, points, until))
     except KeyboardInterrupt:
         interrupted = True
     known = LossBounds(
@@ -151,6 +157,15 @@ def certify_by_prices(
 
 def _mean(data: Dataset, values: Sequence[Fraction]) -> Fraction:
     return sum((w * v for w, v in zip(data.fractions, values, strict=True)), Fraction(0))
+
+
+def _points(data: Dataset, routes: Sequence[Route]) -> list[Vector | None]:
+    """Where each sample goes; ``None`` if it stays."""
+    points: list[Vector | None] = [None] * data.count
+    for route in routes:
+        for i in route.sources:
+            points[i] = route.point if np.any(route.point != data.x[i]) else None
+    return points
 
 
 def _curve_point(

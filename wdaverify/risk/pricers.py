@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wdaverify.pricing.engines import ENGINES
-from wdaverify.pricing.whole_space import WholeSpacePrices
-from wdaverify.program.backend import get_backend
+from wdaverify.program.backend import SessionBackend, get_backend
 
 if TYPE_CHECKING:
     from wdaverify.pricing.prices import PriceQuestion, Prices
@@ -14,12 +13,19 @@ if TYPE_CHECKING:
 
 
 def pricer_for(engine: str, solver: str) -> Pricer:
-    """Opens prices that are searched by an engine of `pricing.engines` with a solver's programs, on a bounded domain or R^n."""
+    """Opens prices that are searched by an engine of `pricing.engines` with a solver's programs."""
     backend, make = get_backend(solver), ENGINES[engine]
 
     def open_prices(question: PriceQuestion) -> Prices:
-        if question.domain.bounded:
-            return make(question, backend)
-        return WholeSpacePrices(question, backend, make)
+        return make(question, backend)
 
     return open_prices
+
+
+def session_backend(solver: str) -> SessionBackend:
+    """The solver's backend if it keeps programs between solves; otherwise that of HiGHS."""
+    backend = get_backend(solver)
+    if not isinstance(backend, SessionBackend):
+        backend = get_backend("highs")
+    assert isinstance(backend, SessionBackend)
+    return backend

@@ -12,6 +12,7 @@ import numpy as np
 from wdaverify.domain import Box
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
+from wdaverify.pricing.whole_space import WholeSpacePrices, search_box
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
 from wdaverify.risk.exploration import Exploration, Priced
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
     from wdaverify.ir.network import Network
+    from wdaverify.pricing.prices import Prices
+    from wdaverify.program.backend import SessionBackend
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
@@ -78,7 +81,9 @@ class RiskQuestion:
     growth
         How fast the loss grows, one per sample.
     pricer
-        Opens the prices of margins.
+        Opens the prices of margins on bounded domains.
+    session_backend
+        Keeps programs between solves, for what lies far away.
     ray
         What can be gained at infinity, on R^n with order 1.
     seed
@@ -95,6 +100,7 @@ class RiskQuestion:
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
+    session_backend: SessionBackend
     ray: Ray | None
     seed: int
     progress: Callable[[Progress], None]
@@ -130,16 +136,18 @@ class RiskQuestion:
         """The routes of samples without weight: they stay."""
         return [Route(sources=g, point=self.data.x[g[0]]) for g in self.groups if self.weight(g) == 0]
 
-    def price_question(self, sample: int, cost: GroundCost, reach: float = math.inf) -> PriceQuestion:
-        """What is to be priced for a sample."""
-        return PriceQuestion(
-            network=self.network,
-            label=int(self.data.y[sample]),
-            center=self.data.x[sample],
-            cost=cost,
-            domain=self.domain,
-            reach=reach,
+    def prices(self, sample: int, cost: GroundCost, reach: float = math.inf) -> Prices:
+        """Opens the prices of a sample; on R^n those of a box about it, and of what lies outside if that is within reach."""
+        center = self.data.x[sample]
+        box = self.domain if self.domain.bounded else search_box(center, reach)[0]
+        question = PriceQuestion(
+            network=self.network, label=int(self.data.y[sample]), center=center, cost=cost, domain=box, reach=reach
         )
+        near = self.loss.prices(question, self.pricer)
+        if self.domain.bounded or math.isfinite(reach):
+            return near
+        excess = None if self.loss.excess is None else self.loss.excess(self.network.outputs)
+        return WholeSpacePrices(question, near, self.session_backend, excess)
 
 
 def seeker_for(question: RiskQuestion) -> Seeker:
@@ -165,7 +173,7 @@ class BudgetSeeker:
     def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
         columns = Columns(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
-        prices = asked.loss.prices(asked.price_question(i, cost), asked.pricer)
+        prices = asked.prices(i, cost)
         columns.offer(warm)
         prices.offer(warm)
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
@@ -227,7 +235,7 @@ class PointwiseSeeker:
             weight=asked.weight(group),
             growth=asked.growth[i],
             warm=warm,
-            open=lambda radius: asked.loss.prices(asked.price_question(i, cost, radius), asked.pricer),
+            open=lambda radius: asked.prices(i, cost, radius),
         )
 
     def close(self, radii: Sequence[float], deadline: Deadline) -> None:
