@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wdaverify.ir.network import Network
 
-_SIDE = 2.0**16
+_SIDE = 2.0**40
 
 
 def slope_at_infinity(network: Network, label: int, norm: str, scales: Sequence[float]) -> float:
