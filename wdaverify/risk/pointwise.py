@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix, Vector
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.pricing.prices import Prices
+    from wdaverify.region import Region
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.loss_table import Loss
     from wdaverify.transport import GroundCost
@@ -50,12 +50,12 @@ class BallPoints:
 
     Parameters
     ----------
-    network, loss, domain, center, label, cost
+    network, loss, region, center, label, cost
         As `columns.Columns`; of the cost only the length counts.
     """
 
-    def __init__(self, network: Network, loss: Loss, domain: Box, center: Vector, label: int, cost: GroundCost) -> None:
-        self._network, self._loss, self._domain, self._cost = network, loss, domain, cost
+    def __init__(self, network: Network, loss: Loss, region: Region, center: Vector, label: int, cost: GroundCost) -> None:
+        self._network, self._loss, self._region, self._cost = network, loss, region, cost
         self.center, self.label = center, label
         self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
         self._known: list[tuple[Fraction, Fraction, Vector]] = [(Fraction(0), self.nominal[0], center)]
@@ -70,7 +70,7 @@ class BallPoints:
         """Take the points (P, n) that are better than those known within a radius."""
         if not len(points):
             return
-        inside = self._domain.clip(points)
+        inside = self._region.near(points)
         steps = inside - self.center
         lengths = self._cost.lengths(steps)
         values = self._loss.rough(self._network.compiled.forward(inside), self.label)
@@ -82,7 +82,10 @@ class BallPoints:
     def _take(self, point: Vector, radius: float) -> None:
         """Evaluate a point exactly, after drawing it into the ball that it may miss by rounding."""
         for shrink in _SHRINKS:
-            inside = self._domain.clip(self.center + shrink * (point - self.center)) if shrink < 1.0 else point
+            drawn = point[None] if shrink == 1.0 else self._region.near(self.center + shrink * (point[None] - self.center))
+            if not len(drawn):
+                return
+            inside = drawn[0]
             length = self._cost.bracket(self.center, inside)[1]
             if length is not None and length <= radius:
                 low = self._loss.bracket(exact_forward(self._network, inside.tolist()), self.label)[0]
