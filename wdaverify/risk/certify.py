@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wdaverify.dataset import Dataset
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.risk.certificate import RiskCertificate
     from wdaverify.transport import WassersteinBall
@@ -40,7 +41,7 @@ def certify(
     ball: WassersteinBall,
     *,
     loss: str = "zero-one",
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     radii: Sequence[float] | None = None,
     gap: float | None = None,
     options: DistanceOptions | None = None,

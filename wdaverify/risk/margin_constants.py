@@ -8,7 +8,7 @@ with CROWN's bounds, LipSDP, and the exact constant.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,13 @@ from wdaverify.functionals import expand_functionals, parse_functional
 from wdaverify.growth.constants import lipschitz_constants
 from wdaverify.growth.options import LipschitzOptions
 from wdaverify.growth.record import Interrupted
+from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import Norm
+    from wdaverify._types import Norm, Vector
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
@@ -101,6 +102,22 @@ class Margins:
     def names(self) -> list[str]:
         """The functionals of the labels of the data."""
         return [f"label:{y}" for y in self.labels]
+
+
+def in_units(constants: Iterable[MarginConstants], weights: Vector | None) -> Iterator[MarginConstants]:
+    """The same bounds for the cost ``||S (x - x_i)||``, ``S = diag(weights)``: a step is at most that by the least weight."""
+    for each in constants:
+        if weights is None:
+            yield each
+        else:
+            unit = Fraction(float(weights.min()))
+            known = {name: _divided(value, unit) for name, value in each.constants.items()}
+            note = "; ".join(filter(None, [each.note, "of the unweighted norm, divided by the least weight"]))
+            yield replace(each, constants=known, rates=tuple(_divided(rate, unit) for rate in each.rates), note=note)
+
+
+def _divided(rate: float, unit: Fraction) -> float:
+    return rate if math.isinf(rate) else round_up(Fraction(rate) / unit)
 
 
 def norm_constants(margins: Margins) -> MarginConstants:

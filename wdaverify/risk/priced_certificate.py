@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._deadline import Deadline
-from wdaverify._errors import AuditError
+from wdaverify._errors import AuditError, DomainError
 from wdaverify.bracket import Bracket, Evidence
+from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, hull_of
 from wdaverify.growth.ground import check_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
@@ -25,7 +27,7 @@ from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 from wdaverify.risk.comparison import constants_without_search
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constants
-from wdaverify.risk.margin_constants import Margins, largest_margins
+from wdaverify.risk.margin_constants import Margins, in_units, largest_margins
 from wdaverify.risk.mixture import plan_of
 from wdaverify.risk.pricers import pricer_for, session_backend
 from wdaverify.risk.rays import steepest_ray
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import DistanceOptions
     from wdaverify.risk.exploration import Progress
@@ -85,7 +86,7 @@ def certify_by_prices(
     ball: WassersteinBall,
     *,
     loss: Loss,
-    domain: Box,
+    domain: Box | Domain,
     radii: Sequence[float],
     options: DistanceOptions,
     comparison_time: float,
@@ -101,18 +102,19 @@ def certify_by_prices(
     pricer
         Opens prices of margins; that of the engine if not given.
     """
-    started, running, box = time.monotonic(), options.started(), check_domain(domain, network.inputs)
-    margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
-    nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
+    started, running, said = time.monotonic(), options.started(), _checked(domain, network.inputs)
+    hull, weights = hull_of(said, data.x), said.weights if isinstance(said, Domain) else None
+    margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
+    nominal, constants = NominalLosses.of(loss, margins), list(in_units(constants_without_search(margins), weights))
     sessions, ray = session_backend(options.solver), None
-    if not box.bounded and math.isfinite(ball.order):
+    if not said.bounded and math.isfinite(ball.order):
         ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,
         data=data,
         ball=ball,
         loss=loss,
-        domain=box,
+        domain=said,
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
@@ -127,13 +129,13 @@ def certify_by_prices(
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
             points = _points(data, seeker.routes(max(radii)))
-            constants.extend(loss_constants(margins, loss, points, until))
+            constants.extend(in_units(loss_constants(margins, loss, points, until), weights))
     except KeyboardInterrupt:
         interrupted = True
     known = LossBounds(
         mean=_mean(data, nominal.upper), rooms=nominal.rooms, weights=data.fractions, radii=tuple(radii), order=ball.order
     )
-    auditor = Auditor(network, data, box, loss.name)
+    auditor = Auditor(network, data, said, loss.name)
     evidence = Evidence.SOLVER if options.engine == "milp" else Evidence.CHECKED
     certificates = zip(*(known.saturated(each) for each in constants), strict=True)
     curve = [
@@ -154,6 +156,19 @@ def certify_by_prices(
         seconds=time.monotonic() - started,
         interrupted=interrupted,
     )
+
+
+def _checked(domain: Box | Domain, inputs: int) -> Box | Domain:
+    """The domain, which must be bounded, or all of R^n without constraints."""
+    if isinstance(domain, Box):
+        return check_domain(domain, inputs)
+    sized = domain.sized(inputs)
+    if not sized.bounded:
+        free = ~(np.isfinite(sized.box.lower) & np.isfinite(sized.box.upper) | sized.frozen)
+        raise DomainError(
+            f"{sized.name(int(np.flatnonzero(free)[0]))} is not bounded: with constraints, features need finite ends"
+        )
+    return sized
 
 
 def _mean(data: Dataset, values: Sequence[Fraction]) -> Fraction:
@@ -190,6 +205,6 @@ def _curve_point(
         raise AuditError(f"at radius {radius:g} the risk is said to be at most {float(upper)!r}, and at least {float(lower)!r}")
     top = float("inf") if upper is None else round_up(upper)
     risk = Bracket(lower=round_down(lower), upper=top, evidence=evidence, gap=question.gap)
-    plan = plan_of(data, seeker.routes(radius), ball)
+    plan = plan_of(data, seeker.routes(radius), ball, question.cost(1.0).scales)
     auditor.check(plan, ball, lower=risk.lower)
     return CurvePoint(radius=radius, risk=risk, multiplier=seeker.multiplier(radius), plan=plan)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, alike
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
 from wdaverify.pricing.whole_space import WholeSpacePrices, search_box
+from wdaverify.region import Region
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
 from wdaverify.risk.exploration import Exploration, Priced
@@ -96,7 +98,7 @@ class RiskQuestion:
     data: Dataset
     ball: WassersteinBall
     loss: Loss
-    domain: Box
+    domain: Box | Domain
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
@@ -124,12 +126,24 @@ class RiskQuestion:
 
     def warm_points(self, cost: GroundCost) -> list[Matrix]:
         """Points (P, n) about the first sample of every present group, where its margin is large; or of a large box on R^n."""
-        firsts = [group[0] for group in self.present]
-        box = self.domain
-        if not box.bounded:
+        firsts, near = [group[0] for group in self.present], self.domain
+        if not near.bounded:
             far = _REACH * (1.0 + np.abs(self.data.x).max(axis=0))
-            box = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
-        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, box, self.seed)
+            near = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
+        x, y, found = self.data.x[firsts], self.data.y[firsts], [np.zeros((0, self.network.inputs))] * len(firsts)
+        for members, box in alike(near, x):
+            points = warm_points(self.network, x[members], y[members], cost, box, self.seed)
+            for k, own in zip(members, points, strict=True):
+                found[k] = self.region(firsts[k]).near(own)
+        return found
+
+    def region(self, sample: int) -> Region:
+        """What a sample can move to."""
+        return Region.of(self.domain, self.data.x[sample])
+
+    def cost(self, order: float) -> GroundCost:
+        """The ground cost in the ball's norm, with the weights of the domain."""
+        return GroundCost(self.ball.norm, order, self.domain.weights if isinstance(self.domain, Domain) else None)
 
     @property
     def resting(self) -> list[Route]:
@@ -138,10 +152,15 @@ class RiskQuestion:
 
     def prices(self, sample: int, cost: GroundCost, reach: float = math.inf) -> Prices:
         """Opens the prices of a sample; on R^n those of a box about it, and of what lies outside if that is within reach."""
-        center = self.data.x[sample]
-        box = self.domain if self.domain.bounded else search_box(center, reach)[0]
+        center, region = self.data.x[sample], self.region(sample)
         question = PriceQuestion(
-            network=self.network, label=int(self.data.y[sample]), center=center, cost=cost, domain=box, reach=reach
+            network=self.network,
+            label=int(self.data.y[sample]),
+            center=center,
+            cost=cost,
+            domain=region.box if self.domain.bounded else search_box(center, reach)[0],
+            reach=reach,
+            constraints=region.constraints,
         )
         if self.domain.bounded or math.isfinite(reach):
             return self.loss.prices(question, self.pricer)
@@ -164,7 +183,7 @@ class BudgetSeeker:
 
     def __init__(self, question: RiskQuestion) -> None:
         self._question, self._groups = question, question.present
-        cost = GroundCost(question.ball.norm, question.ball.order)
+        cost = question.cost(question.ball.order)
         self.exploration = Exploration(
             loss=question.loss,
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
@@ -176,7 +195,7 @@ class BudgetSeeker:
 
     def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
-        columns = Columns(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
+        columns = Columns(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
         prices = asked.prices(i, cost)
         columns.offer(warm)
         prices.offer(warm)
@@ -223,7 +242,7 @@ class PointwiseSeeker:
     """Order inf: every sample has its own ball (`pointwise.Pointwise`)."""
 
     def __init__(self, question: RiskQuestion) -> None:
-        self._question, self._groups, self._cost = question, question.present, GroundCost(question.ball.norm)
+        self._question, self._groups, self._cost = question, question.present, question.cost(1.0)
         self.pointwise = Pointwise(
             loss=question.loss,
             samples=[self._sample(*each) for each in zip(self._groups, question.warm_points(self._cost), strict=True)],
@@ -233,7 +252,7 @@ class PointwiseSeeker:
 
     def _sample(self, group: tuple[int, ...], warm: Matrix) -> Moved:
         asked, i, cost = self._question, group[0], self._cost
-        points = BallPoints(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
+        points = BallPoints(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
         return Moved(
             points=points,
             weight=asked.weight(group),
