@@ -54,7 +54,7 @@ def loss_constants(
     yield known
     if not deadline.passed:
         yield exact_constants(margins, share_of(deadline, _SHARES["loss"]), functional=loss.functional, name=OF_LOSS)
-    if loss.excess is None and not deadline.passed:
+    if loss.of_margin and not deadline.passed:
         yield sample_wise_constants(margins, known, points, deadline)
 
 

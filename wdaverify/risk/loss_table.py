@@ -59,6 +59,8 @@ class Loss:
         Opens the prices of a question, by means of those of margins.
     excess
         With K classes, the loss that is priced is at most ``max(0, m) + excess(K)``; ``None`` where the margin m is priced.
+    of_margin
+        Whether it is a nondecreasing 1-Lipschitz function of the margin alone.
     functional
         Its Lipschitz constant for label y is that of ``functional.format(y)``.
     """
@@ -71,6 +73,7 @@ class Loss:
     cut: Callable[[float], float]
     prices: Callable[[PriceQuestion, Pricer], Prices] = _of_margin
     excess: Callable[[int], float] | None = None
+    of_margin: bool = True
     functional: str
 
 
@@ -122,6 +125,7 @@ CROSS_ENTROPY = Loss(
     cut=lambda value: value,
     prices=CrossEntropyPrices,
     excess=lambda classes: round_up(cross_entropy_bracket([Fraction(0)] * classes, 0)[1]),
+    of_margin=False,
     functional="loss:cross-entropy:{}",
 )
 

@@ -109,8 +109,8 @@ class Moved:
         Opens its prices within a radius.
     ceilings
         Radius to a proved upper bound of the loss there.
-    stuck
-        The radii at which a search got no further.
+    settled
+        Radius to the gap at which its search went as far as it goes.
     """
 
     points: BallPoints
@@ -119,7 +119,7 @@ class Moved:
     warm: Matrix
     open: Callable[[float], Prices]
     ceilings: dict[float, Fraction] = field(default_factory=dict)
-    stuck: set[float] = field(default_factory=set)
+    settled: dict[float, float] = field(default_factory=dict)
     prices: dict[float, Prices] = field(default_factory=dict)
 
     def upper(self, radius: float) -> Fraction | None:
@@ -198,8 +198,9 @@ class Pointwise:
             self.progress(Progress(radius, float(lower), math.inf if upper is None else float(upper)))
             if sum(shares) <= tolerance:
                 return
+            # A search that was not cut short would find and prove the same again, for ever.
             gap = _LEFT * tolerance
-            chosen = [k for k, s in enumerate(self.samples) if radius not in s.stuck and self._width(s, radius) > gap]
+            chosen = [k for k, s in enumerate(self.samples) if s.settled.get(radius, math.inf) > gap and shares[k] > 0.0]
             if not chosen:
                 return
             widest = max(chosen, key=lambda k: (shares[k], -k))
@@ -210,7 +211,7 @@ class Pointwise:
         return math.inf if upper is None else float(upper - sample.points.best(radius)[0])
 
     def _search(self, sample: Moved, radius: float, gap: float, deadline: Deadline) -> None:
-        """Search one sample's ball, and take note if that was not enough."""
+        """Search one sample's ball, and take note unless its time was up."""
         self.searches += 1
         if radius not in sample.prices:
             sample.prices[radius] = sample.open(radius)
@@ -223,5 +224,5 @@ class Pointwise:
             sample.ceilings[radius] = self.loss.of_price(Fraction(price))
         elif price != math.inf:
             raise AuditError(f"within {radius:g} the price is bounded by {price}: no point is worth so little")
-        if self._width(sample, radius) > 2.0 * gap:
-            sample.stuck.add(radius)
+        if not deadline.passed:
+            sample.settled[radius] = gap

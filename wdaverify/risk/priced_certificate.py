@@ -7,6 +7,7 @@ which `audit` recomputes before a certificate exists; its upper ends follow from
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -106,7 +107,7 @@ def certify_by_prices(
     margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(in_units(constants_without_search(margins), weights))
     sessions, ray = session_backend(options.solver), None
-    if not said.bounded and ball.order == 1:
+    if not said.bounded and math.isfinite(ball.order):
         ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
@@ -87,7 +87,7 @@ class RiskQuestion:
     session_backend
         Keeps programs between solves, for what lies far away.
     ray
-        What can be gained at infinity, on R^n with order 1.
+        What can be gained at infinity, on R^n with a finite order; for orders above 1 only its slope matters.
     seed
         Of the attack that finds the first points.
     progress
@@ -162,11 +162,15 @@ class RiskQuestion:
             reach=reach,
             constraints=region.constraints,
         )
-        near = self.loss.prices(question, self.pricer)
         if self.domain.bounded or math.isfinite(reach):
-            return near
+            return self.loss.prices(question, self.pricer)
+        assert self.ray is not None
+
+        def open_near(box: Box) -> Prices:
+            return self.loss.prices(replace(question, domain=box), self.pricer)
+
         excess = None if self.loss.excess is None else self.loss.excess(self.network.outputs)
-        return WholeSpacePrices(question, near, self.session_backend, excess)
+        return WholeSpacePrices(question, open_near, self.session_backend, self.ray.upper, excess)
 
 
 def seeker_for(question: RiskQuestion) -> Seeker:
@@ -185,7 +189,7 @@ class BudgetSeeker:
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
-            ray=question.ray,
+            ray=question.ray if question.ball.order == 1 else None,
             progress=question.progress,
         )
 
