@@ -11,7 +11,7 @@ import wdaverify as wv
 from benchmarks.arithmetic import geometric_mean, ratio
 from benchmarks.results import bullets, seconds
 from benchmarks.settings import Benchmark, Section, Settings, Unavailable
-from wdaverify.domain import parse_domain
+from wdaverify.domain_file import parse_domain
 from wdaverify.growth.constants import lipschitz_constants
 
 if TYPE_CHECKING:

@@ -119,6 +119,7 @@ SPECS = {
         source="digits", build=mlp(64, 64, 64, 10), architecture="64-64-64-10", seed=16, adversarial_radius=0.1
     ),
     "iris/iris-16-16": Spec(source="iris", build=mlp(4, 16, 16, 3), architecture="4-16-16-3", seed=17, epochs=1000),
+    "cancer/cancer-16-8": Spec(source="cancer", build=mlp(30, 16, 8, 2), architecture="30-16-8-2", seed=19, epochs=200),
     "planar/moons-16-16": Spec(
         source="planar",
         build=mlp(2, 16, 16, 2),

@@ -104,7 +104,7 @@ def test_floors_never_exceed_the_true_distances(network, seed, norm):
     true = [brute_force_distance(network, UNIT, point, int(label), norm) for point, label in zip(x, y, strict=True)]
     for constants in (
         *constants_without_search(margins),
-        *constants_by_search(margins, unknown(margins.data), Deadline.after(2.0)),
+        *constants_by_search(margins, [None] * 2, Deadline.after(2.0)),
     ):
         for floor, distance in zip(nominal.floors(constants), true, strict=True):
             assert floor <= distance * (1 + 1e-9) + 1e-12, constants.name
@@ -211,7 +211,7 @@ def test_a_stopped_sample_wise_search_is_no_worse_than_the_constant_of_the_label
     known = MarginConstants.of_labels(EXACT, margins.data, {0: 97.0, 2: 97.0})
     open_ended = GrowthRate(1.0, Fraction(10**6))
     monkeypatch.setattr(comparison.RateSearch, "rate", lambda *_, **__: open_ended)
-    found = comparison._sample_wise(margins, known, unknown(margins.data), Deadline())
+    found = comparison.sample_wise_constants(margins, known, [None] * 3, Deadline())
     assert found.rates == known.rates
     assert found.excesses == known.excesses
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import wdaverify as wv
-from wdaverify.domain import parse_domain
+from wdaverify.domain_file import parse_domain
 from wdaverify.risk.certify import certificate_from
 from wdaverify.risk.distance import distances
 

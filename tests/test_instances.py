@@ -15,7 +15,9 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+
+import wdaverify as wv
 
 ROOT = Path(__file__).parents[1] / "instances"
 MANIFEST = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
@@ -102,7 +104,8 @@ def test_data_has_the_promised_form(file):
     assert (x.dtype, y.dtype) == (np.float64, np.int64)
     assert x.shape[0] == y.shape[0] == DATA[file]["samples"]
     assert x.min() >= 0
-    assert x.max() <= 1
+    grades = [25] if "cancer" in file else []
+    assert np.delete(x, grades, axis=1).max() <= 1
     assert set(y) == set(range(len(set(y))))
     assert (np.diff(y) != 0).mean() > 0.3  # sorted by class it would be close to 0
 
@@ -124,6 +127,22 @@ def test_digits_and_iris_are_genuine():
     with np.load(ROOT / "iris/iris-test.npz") as data:
         lengths = np.round(data["x"] * (x.max(axis=0) - x.min(axis=0)) + x.min(axis=0), 1)
         assert rows(np.column_stack([lengths, data["y"]])) <= known
+
+
+def test_cancer_is_genuine_and_all_of_it_lies_in_its_domain():
+    data, domain = load_breast_cancer(), wv.load_domain(ROOT / "cancer/cancer.toml")
+    training, test = load_samples("cancer")
+    samples = np.concatenate([training.x, test.x])
+    assert [domain.broken(x) for x in samples] == [None] * 569
+    area = np.round(samples[:, 2] * data.data[:, 23].max(), 6)
+    assert Counter(area) == Counter(np.round(data.data[:, 3], 6))
+    assert (samples[:, 27:].sum(axis=0) > 185).all()  # thirds
+    moved = test.x[0].copy()
+    moved[9] += 0.125
+    assert "frozen" in domain.broken(moved, test.x[0])
+    assert "one-hot" in domain.broken(np.append(test.x[0][:27], [1.0, 1.0, 0.0]))
+    assert domain.broken(np.where(np.arange(30) == 25, 4.5, test.x[0])) is not None
+    assert "row" in domain.broken(np.where(np.arange(30) == 0, 1.0, test.x[0]))
 
 
 @pytest.mark.parametrize("file", DATA)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import wdaverify as wv
-from wdaverify.domain import parse_domain
+from wdaverify.domain_file import parse_domain
 from wdaverify.functionals import parse_functional
 from wdaverify.growth.methods import METHODS
 from wdaverify.growth.slope import slope

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from wdaverify.cells.enumerate import cells as cells
     from wdaverify.dataset import Dataset as Dataset
     from wdaverify.domain import Box as Box
+    from wdaverify.domain_file import load_domain as load_domain
+    from wdaverify.feature_domain import Domain as Domain
     from wdaverify.growth.constants import lipschitz as lipschitz
     from wdaverify.growth.constants import lipschitz_constants as lipschitz_constants
     from wdaverify.growth.options import LipschitzOptions as LipschitzOptions
@@ -54,6 +56,7 @@ _HOMES = {
     "DataError": "_errors",
     "Dataset": "dataset",
     "DistanceOptions": "risk.adversarial",
+    "Domain": "feature_domain",
     "DomainError": "_errors",
     "InputError": "_errors",
     "LipschitzConstant": "growth.record",
@@ -76,6 +79,7 @@ _HOMES = {
     "lipschitz": "growth.constants",
     "lipschitz_constants": "growth.constants",
     "load": "ir.load",
+    "load_domain": "domain_file",
     "verify": "property.verify",
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 from wdaverify._csv import parse_csv
 from wdaverify._errors import DataError, DomainError
 from wdaverify._npz import read_arrays
+from wdaverify.feature_domain import Domain
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -135,15 +136,15 @@ class Dataset:
         weights = None if self.weights is None else self.weights[:count]
         return Dataset(self.x[:count], self.y[:count], weights, source=self.source)
 
-    def checked_against(self, network: Network, box: Box) -> Dataset:
-        """Return the data after a check that a worst-case risk of `network` over `box` is defined.
+    def checked_against(self, network: Network, domain: Box | Domain) -> Dataset:
+        """Return the data after a check that a worst-case risk of `network` over `domain` is defined.
 
         Raises
         ------
         DataError
             If the network has fewer than two outputs, reads another number of coordinates, or lacks a label.
         DomainError
-            If a sample lies outside the box (otherwise small balls around it are empty).
+            If a sample lies outside the domain (otherwise small balls around it are empty); decided exactly.
         """
         if network.outputs < 2:
             raise DataError(f"the network has {network.outputs} output; a label needs at least two to be compared")
@@ -154,7 +155,13 @@ class Dataset:
             raise DataError(
                 f"sample {foreign[0]} has label {self.y[foreign[0]]}, the network has outputs 0 to {network.outputs - 1}"
             )
-        sized = box.sized(self.size)
+        if isinstance(domain, Domain):
+            for i, point in enumerate(self.x):
+                broken = domain.sized(self.size).broken(point)
+                if broken is not None:
+                    raise DomainError(f"sample {i} lies outside the domain: {broken}")
+            return self
+        sized = domain.sized(self.size)
         outside = np.argwhere((self.x < sized.lower) | (self.x > sized.upper))
         if len(outside):
             i, k = map(int, outside[0])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wdaverify._errors import DomainError
-from wdaverify._numbers import parse_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -94,41 +92,6 @@ class Box:
         if self.lower.ndim == 0 or (np.ptp(self.lower) == 0 and np.ptp(self.upper) == 0):
             return f"[{self.lower.flat[0]:g}, {self.upper.flat[0]:g}]^n"
         return f"box in R^{len(self.lower)}"
-
-
-def parse_domain(text: str) -> Box:
-    """Read the value of ``--domain``: ``LO,HI``, ``Rn``, or an `.npz` file with arrays ``lower`` and ``upper``.
-
-    Raises
-    ------
-    DomainError
-        If the text is none of the three.
-
-    Examples
-    --------
-    >>> str(parse_domain("-1,2"))
-    '[-1, 2]^n'
-    """
-    if text.strip().lower() == "rn":
-        return Box.whole_space()
-    if text.endswith(".npz"):
-        return _load_box(Path(text))
-    parts = text.split(",")
-    try:
-        lower, upper = (parse_number(part) for part in parts)
-    except ValueError:
-        raise DomainError(f"--domain '{text}': give LO,HI, Rn, or a file.npz with arrays lower and upper") from None
-    return Box(lower, upper)
-
-
-def _load_box(path: Path) -> Box:
-    from wdaverify._npz import read_arrays
-
-    arrays = read_arrays(path, required=("lower", "upper"))
-    try:
-        return Box(arrays["lower"].ravel(), arrays["upper"].ravel())
-    except DomainError as error:
-        raise DomainError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,7 +105,8 @@ class GroundCost:
 
     def values(self, steps: Vector) -> Vector:
         """``||S d||^order`` for steps d (..., n), in float64."""
-        return np.asarray(self.lengths(steps) ** self.order)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(self.lengths(steps) ** self.order)
 
     def bracket(self, a: Sequence[float] | Vector, b: Sequence[float] | Vector) -> tuple[Fraction, Fraction | None]:
         """``||S (a - b)||^order`` between rationals, as `powers.power_bracket`: exact for l1 and linf of small integer orders.

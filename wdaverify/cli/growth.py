@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wdaverify.cli import options as opt
 from wdaverify.cli.inspect import unstable_line
 from wdaverify.cli.lipschitz import find_constants, show_constants
 from wdaverify.report import json, text
@@ -22,6 +23,7 @@ _PRODUCT = "product of operator norms"
 def certify_growth(files: Files, search: Search) -> int:
     """The constant of every label, what it says about any risk, and the product of norms beside it."""
     from wdaverify.bounds.operator_norms import lipschitz_bound
+    from wdaverify.feature_domain import plain_box
     from wdaverify.growth.any_risk import growth_functionals, growth_sentence, printed_up
     from wdaverify.growth.document import lipschitz_document
     from wdaverify.growth.options import LipschitzOptions
@@ -33,15 +35,17 @@ def certify_growth(files: Files, search: Search) -> int:
         chosen = replace(chosen, time_limit=DEFAULT_TIME_LIMIT).started()
     names = ("engine", "solver", "gap", "time_limit", "seed", "workers", "deadline")
     options = LipschitzOptions(**{name: getattr(chosen, name) for name in names})
-    network = files.network(search.domain)
+    with opt.about("--domain"):
+        box = plain_box(search.domain, "exact Lipschitz constants")
+    network = files.network(box)
     functionals = growth_functionals(network.outputs)
-    constants, interrupted = find_constants(network, functionals, search.norm, search.domain, options)
+    constants, interrupted = find_constants(network, functionals, search.norm, box, options)
     products = {name: lipschitz_bound(network, name, norm=search.norm) for name in functionals}
     if files.output is not None:
         document = lipschitz_document(
             network,
             constants,
-            domain=search.domain,
+            domain=box,
             options=options_record(search.norm, chosen),
             seconds=time.monotonic() - started,
             interrupted=interrupted,
@@ -49,8 +53,8 @@ def certify_growth(files: Files, search: Search) -> int:
         )
         json.write(document, files.output)
     text.line(f"model: {network}")
-    text.line(unstable_line(network, search.domain))
+    text.line(unstable_line(network, box))
     show_constants(constants, interrupted=interrupted)
-    text.line(growth_sentence(constants, search.domain))
+    text.line(growth_sentence(constants, box))
     text.line(f"for comparison, upper bound by {_PRODUCT}: {printed_up(max(products.values()))} * r, on all of R^n")
     return 130 if interrupted else 0

@@ -62,7 +62,7 @@ def lipschitz(
 
     started = time.monotonic()
     options = read_options(time_limit=time_limit, gap=gap, seed=seed, workers=workers, engine=engine, solver=solver)
-    ground, box = opt.read_norm(norm), opt.read_domain(domain)
+    ground, box = opt.read_norm(norm), read_box(domain)
     files = opt.files(model, domain=domain, output=output, quiet=quiet)
     network = files.network(box)
     names = functional or growth_functionals(network.outputs)
@@ -100,6 +100,14 @@ def read_options(*, engine: str | None, solver: str, **values: float | None) -> 
     with opt.about("--engine, --solver"):
         engine = engine_for(engine, solver)
     return LipschitzOptions(engine=engine, solver=solver, **values).started()  # type: ignore[arg-type]
+
+
+def read_box(text: str) -> Box:
+    """The value of ``--domain``, which must be nothing but a box, or R^n."""
+    from wdaverify.feature_domain import plain_box
+
+    with opt.about("--domain"):
+        return plain_box(opt.read_domain(text), "exact Lipschitz constants")
 
 
 def find_constants(

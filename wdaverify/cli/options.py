@@ -11,7 +11,7 @@ import typer
 
 from wdaverify._errors import InputError
 from wdaverify._numbers import parse_number
-from wdaverify.domain import Box, parse_domain
+from wdaverify.domain_file import parse_domain
 from wdaverify.report.json import check_writable
 from wdaverify.transport import parse_norm
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Norm
     from wdaverify.dataset import Dataset
+    from wdaverify.domain import Box
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import DistanceOptions
 
@@ -31,7 +33,8 @@ Data = Annotated[Path, _DATA]
 OptionalData = Annotated[Path | None, _DATA]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The network, an ONNX file.", show_default=False)]
 DomainOption = Annotated[
-    str, typer.Option("--domain", metavar="LO,HI|FILE.npz|Rn", help="The inputs that exist: a box, or all of R^n.")
+    str,
+    typer.Option("--domain", metavar="LO,HI|FILE|Rn", help="The inputs that exist: a box, a .npz or .toml file, or R^n."),
 ]
 NormOption = Annotated[str, typer.Option("--norm", metavar="linf|l1|l2", help="How far a sample moves.")]
 TimeLimit = Annotated[
@@ -61,7 +64,7 @@ class Search:
     """The checked values of the options that control a search over samples; the clock runs since they were read."""
 
     norm: Norm
-    domain: Box
+    domain: Box | Domain
     options: DistanceOptions
 
 
@@ -94,7 +97,7 @@ class Files:
     output: Path | None = None
     quiet: bool = False
 
-    def network(self, domain: Box) -> Network:
+    def network(self, domain: Box | Domain) -> Network:
         """Import the model; what the importer changed is printed as a warning."""
         from wdaverify.ir.load import load
         from wdaverify.report import text
@@ -111,7 +114,7 @@ class Files:
                 text.warning(f"{self.model}: {note}")
         return network
 
-    def samples_for(self, network: Network, domain: Box) -> Dataset:
+    def samples_for(self, network: Network, domain: Box | Domain) -> Dataset:
         """Read the data and check that it fits the network and the domain."""
         from wdaverify.dataset import Dataset
 
@@ -141,7 +144,7 @@ def files(
         If it cannot, or is one of the files that the command reads.
     """
     if output is not None:
-        box = [domain] if domain.endswith(".npz") else []
+        box = [domain] if domain.lower().endswith((".npz", ".toml")) else []
         check_writable(output, inputs=[model, *box, *([] if data is None else [data])])
     return Files(model=model, data=data, samples=samples, output=output, quiet=quiet)
 
@@ -159,7 +162,7 @@ def read_norm(text: str) -> Norm:
         return parse_norm(text)
 
 
-def read_domain(text: str) -> Box:
+def read_domain(text: str) -> Box | Domain:
     """The value of ``--domain``."""
     with about("--domain"):
         return parse_domain(text)

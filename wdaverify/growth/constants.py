@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from wdaverify._types import Norm
+    from wdaverify.feature_domain import Domain
     from wdaverify.functionals import Functional
     from wdaverify.gradients.question import GradientAnswer
     from wdaverify.growth.workers import Piece
@@ -48,7 +49,7 @@ def lipschitz(
     network: Network,
     functional: str,
     *,
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     norm: str = "linf",
     engine: str | None = None,
     solver: str = "highs",
@@ -106,7 +107,7 @@ def lipschitz_constants(
     network: Network,
     functionals: Sequence[str],
     *,
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     norms: Sequence[str] = ("linf",),
     options: LipschitzOptions | None = None,
 ) -> tuple[LipschitzConstant, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from wdaverify._errors import DomainError
 from wdaverify.cells.interior import interior_at
 from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, plain_box
 from wdaverify.ir.exact import exact_trace
 from wdaverify.ir.homogenise import homogenised
 
@@ -79,7 +80,7 @@ class Ground:
         return None
 
 
-def check_domain(domain: Box, inputs: int) -> Box:
+def check_domain(domain: Box | Domain, inputs: int) -> Box:
     """The domain with vector ends, which must be a bounded box or all of R^n.
 
     Raises
@@ -94,7 +95,7 @@ def check_domain(domain: Box, inputs: int) -> Box:
     ...
     wdaverify._errors.DomainError: the domain is neither bounded nor all of R^n: coordinate 0 has the ends [0, inf]; ...
     """
-    box = domain.sized(inputs)
+    box = plain_box(domain, "exact Lipschitz constants").sized(inputs)
     if not box.bounded and not box.unbounded_everywhere:
         k = int(np.flatnonzero(np.isinf(box.lower) | np.isinf(box.upper))[0])
         raise DomainError(

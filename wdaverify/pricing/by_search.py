@@ -15,7 +15,7 @@ import numpy as np
 
 from wdaverify._errors import InputError
 from wdaverify._types import Norm
-from wdaverify.pricing.candidates import Candidates
+from wdaverify.pricing.candidates import Candidates, admissible
 from wdaverify.pricing.cell_optimum import cell_optimum
 from wdaverify.pricing.clipping import Interest, clip
 from wdaverify.pricing.pair_search import PairSearch, shell_inputs
@@ -177,11 +177,9 @@ class _Pricing:
         return value > target - _NEAR * self._gap
 
     def _value(self, point: Vector) -> float:
-        """Gain less price of the nearest point of the domain."""
+        """Gain less price of the point, pulled into the domain and within reach."""
         question = self._question
-        inside = question.domain.clip(point)
+        inside = admissible(question, np.asarray(point)[None])[0]
         step = inside - question.center
-        if not question.cost.lengths(step) <= question.reach:
-            return -np.inf
         gain = float((question.rows @ question.network.compiled.forward(inside[None])[0]).max())
         return gain - self._multiplier * float(question.cost.values(step))

@@ -20,6 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix, Vector
+    from wdaverify.constraints import Constraints
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.transport import GroundCost
@@ -41,6 +42,8 @@ class PriceQuestion:
         Bounded, with vector ends (n,).
     reach
         Only points within this distance count; ``inf`` for all.
+    constraints
+        What points must satisfy beside the domain's ends; ``None`` for a plain box. Engines that do not know of them refuse.
     """
 
     network: Network
@@ -49,6 +52,7 @@ class PriceQuestion:
     cost: GroundCost
     domain: Box
     reach: float = np.inf
+    constraints: Constraints | None = None
 
     @property
     def rivals(self) -> tuple[int, ...]:

@@ -125,12 +125,13 @@ def extreme_points(slopes: Matrix, centers: Matrix, radius: Vector, ground: Grou
 
 def _l2_moves(size: Matrix, room: Matrix, left: Matrix) -> Matrix:
     """``min(s size, room)`` with the s at which the length is the radius, by bisection of its logarithm."""
-    norm = np.maximum(np.linalg.norm(size, axis=1, keepdims=True), np.finfo(float).tiny)
-    low, high = left / norm, left / norm
+    norm = np.linalg.norm(size, axis=1, keepdims=True)
+    size = size / np.where(norm > 0, norm, 1.0)
+    low, high = left, left
     for _ in range(20):
         high = np.where(np.linalg.norm(np.minimum(high * size, room), axis=1, keepdims=True) < left, 2.0 * high, high)
     for _ in range(30):
         middle = np.sqrt(low * high)
         short = np.linalg.norm(np.minimum(middle * size, room), axis=1, keepdims=True) < left
         low, high = np.where(short, middle, low), np.where(short, high, middle)
-    return np.minimum(low * size, room)
+    return np.asarray(np.minimum(low * size, room))

@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from wdaverify._errors import InputError
+from wdaverify.feature_domain import Domain
 from wdaverify.report.records import AtomRecord, BracketRecord, Document, ModelRecord, PlanRecord
 
 if TYPE_CHECKING:
@@ -92,15 +93,41 @@ def file_name(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def domain_record(domain: Box) -> dict[str, Any] | str:
-    """The JSON form of a box: ``"Rn"``, or its ends (numbers if all coordinates share them)."""
+def domain_record(domain: Box | Domain) -> dict[str, Any] | str:
+    """The JSON form of a domain: ``"Rn"``, or its ends (numbers if all coordinates share them) and what constrains it further.
+
+    Only what is there is said: ``frozen`` and ``integer`` list features, ``one_hot`` lists groups of them, ``weights`` are one
+    per feature, and each of the ``rows`` is ``{features, coefficients, at_most}``.
+    """
+    if isinstance(domain, Domain):
+        further = _constraint_records(domain)
+        return {**_ends(domain.box), **further} if further else domain_record(domain.box)
     if domain.unbounded_everywhere:
         return "Rn"
+    return _ends(domain)
+
+
+def _ends(domain: Box) -> dict[str, Any]:
+    """The ends of a box."""
     ends: dict[str, Any] = {}
     for name, end in (("lower", domain.lower), ("upper", domain.upper)):
         same = end.ndim == 0 or bool((end == end.flat[0]).all())
         ends[name] = real(float(end.flat[0])) if same else reals(end)
     return ends
+
+
+def _constraint_records(domain: Domain) -> dict[str, Any]:
+    """What constrains the points of a domain beside its ends."""
+    constraints = domain.constraints
+    rows = [(np.flatnonzero(row), row, limit) for row, limit in zip(constraints.rows, constraints.limits, strict=True)]
+    fields = {
+        "frozen": np.flatnonzero(domain.frozen).tolist(),
+        "weights": [] if domain.weights is None else reals(domain.weights),
+        "integer": np.flatnonzero(constraints.integer).tolist(),
+        "one_hot": [list(group) for group in constraints.one_hot],
+        "rows": [{"features": k.tolist(), "coefficients": reals(row[k]), "at_most": real(limit)} for k, row, limit in rows],
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def plan_record(plan: TransportPlan, points: str | None = None) -> PlanRecord:

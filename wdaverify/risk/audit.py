@@ -12,10 +12,9 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from wdaverify._errors import AuditError
 from wdaverify._types import Norm
+from wdaverify.feature_domain import as_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.log_sum_exp import cross_entropy_bracket
 from wdaverify.transport import exact_distance
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.transport import Atom, TransportPlan, WassersteinBall
 
@@ -61,8 +61,8 @@ class Auditor:
         One of `LOSSES`.
     """
 
-    def __init__(self, network: Network, data: Dataset, domain: Box, loss: str = "zero-one") -> None:
-        self._network, self._data, self._domain = network, data, domain.sized(network.inputs)
+    def __init__(self, network: Network, data: Dataset, domain: Box | Domain, loss: str = "zero-one") -> None:
+        self._network, self._data, self._domain = network, data, as_domain(domain, network.inputs)
         self._name, self._loss = loss, LOSSES[loss]
         self._losses: dict[tuple[int, bytes], Fraction] = {}
 
@@ -118,8 +118,16 @@ class Auditor:
             raise AuditError(f"atom {k} has label {atom.label}, its sample {atom.source} has {self._data.y[atom.source]}")
         if not (math.isfinite(atom.mass) and atom.mass >= 0):
             raise AuditError(f"atom {k} has mass {atom.mass}")
-        if len(atom.point) != self._data.size or not self._domain.contains(np.asarray(atom.point)):
-            raise AuditError(f"atom {k} (from sample {atom.source}) lies outside the domain")
+        if len(atom.point) != self._data.size:
+            raise AuditError(f"atom {k} (from sample {atom.source}) has {len(atom.point)} coordinates")
+        broken = self._domain.broken(atom.point, self._data.x[atom.source])
+        if broken is not None:
+            raise AuditError(f"atom {k} (from sample {atom.source}) lies outside the domain: {broken}")
+
+    def _scaled(self, point: Vector) -> list[Fraction]:
+        """A point in the units of the ground cost, exactly."""
+        weights = [1.0] * len(point) if self._domain.weights is None else self._domain.weights.tolist()
+        return [Fraction(w) * Fraction(v) for w, v in zip(weights, point.tolist(), strict=True)]
 
     def _check_marginal(self, plan: TransportPlan) -> None:
         masses = [Fraction(0)] * self._data.count
@@ -136,7 +144,7 @@ class Auditor:
         radius = Fraction(ball.radius) ** halving
         spent = Fraction(0)
         for k, atom in enumerate(plan.atoms):
-            distance = exact_distance(self._data.x[atom.source], atom.point, ball.norm)
+            distance = exact_distance(self._scaled(self._data.x[atom.source]), self._scaled(atom.point), ball.norm)
             exponent = (1.0 if math.isinf(ball.order) else ball.order) / halving
             _check_cost(k, atom, power_up(distance, exponent))
             if atom.mass == 0 or distance == 0:

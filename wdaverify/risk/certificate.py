@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wdaverify.bracket import Bracket
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions
     from wdaverify.transport import TransportPlan, WassersteinBall
@@ -92,7 +93,7 @@ class RiskCertificate:
     data: Dataset
     ball: WassersteinBall
     loss: str
-    domain: Box
+    domain: Box | Domain
     nominal_risk: float
     curve: tuple[CurvePoint, ...]
     distances: tuple[AdversarialDistance, ...]

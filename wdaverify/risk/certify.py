@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wdaverify.dataset import Dataset
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.risk.certificate import RiskCertificate
     from wdaverify.transport import WassersteinBall
@@ -40,7 +41,7 @@ def certify(
     ball: WassersteinBall,
     *,
     loss: str = "zero-one",
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     radii: Sequence[float] | None = None,
     gap: float | None = None,
     options: DistanceOptions | None = None,
@@ -58,9 +59,11 @@ def certify(
     ball
         Radius, order and ground norm of the threat.
     loss
-        ``zero-one`` (a tie is an error), ``margin`` (``max_{j != y} f_j - f_y``) or ``hinge`` (``max(0, 1 + margin)``).
+        ``zero-one`` (a tie is an error), ``margin`` (``max_{j != y} f_j - f_y``), ``hinge`` (``max(0, 1 + margin)``) or
+        ``cross-entropy``.
     domain
-        The inputs that exist; ``[0, 1]^n`` by default.
+        The inputs that exist; ``[0, 1]^n`` by default. On ``Box.whole_space()`` the worst case of order 1 may be a supremum that
+        no distribution attains: then the plan comes as close as float64 masses can.
     radii
         Several radii give the whole curve from one search. The ball's own radius is added at the end if it is missing.
     gap
@@ -76,7 +79,9 @@ def certify(
     Returns
     -------
     RiskCertificate
-        Interrupted by Ctrl-C during the search, a certificate with wider brackets and ``interrupted`` set.
+        Both ends of every bracket are proved: the lower one by a distribution that was checked in rational arithmetic, the upper
+        one by the search's checked leaves (with engine ``milp`` by a solver's word) or by Lipschitz constants. Interrupted by
+        Ctrl-C during the search, a certificate with wider brackets and ``interrupted`` set.
 
     Raises
     ------
@@ -84,6 +89,23 @@ def certify(
         If the loss is not available, a radius is not finite and nonnegative, or data, network and domain do not fit.
     AuditError
         If the worst-case plan does not survive its independent recomputation.
+
+    Examples
+    --------
+    ``f(x) = (0, x - 3/4)``: the hinge of label 0 is ``max(0, x + 1/4)``. Every unit that mass moves to the right raises it by 1.
+
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from wdaverify.dataset import Dataset
+    >>> from wdaverify.ir.network import Network, Node
+    >>> from wdaverify.ir.ops import Affine, Input
+    >>> from wdaverify.transport import WassersteinBall
+    >>> affine = Affine((csr_array(np.array([[0.0], [1.0]])),), np.array([0.0, -0.75]))
+    >>> network = Network.from_nodes({"x": Node(Input(1)), "y": Node(affine, ("x",))}, "y")
+    >>> data = Dataset([[0.25], [0.5]], [0, 0])
+    >>> print(certify(network, data, WassersteinBall(0.125), loss="hinge", radii=[0.125, 2.0], comparison_time=0))
+    worst-case hinge risk at radius 0.125 (order 1, linf): 0.75 (exact)
+    worst-case hinge risk at radius 2 (order 1, linf): 1.25 (exact)
     """
     from wdaverify.search.engine_names import engine_for
 

@@ -22,6 +22,7 @@ from wdaverify.bounds.crown import crown_bounds, crown_objectives
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box, Regions
 from wdaverify.encode.nearest import NearestQuestion
+from wdaverify.feature_domain import box_about
 from wdaverify.risk.polish import VerifiedPoint, polish
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix, Norm, Vector
     from wdaverify.bounds.layer_bounds import LayerBounds
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
 
@@ -119,11 +121,15 @@ class Closer:
     """
 
     network: Network
-    box: Box
+    domain: Box | Domain
     norm: Norm
     backend: Backend
     cell_backend: Backend
     engine: Engine
+
+    def region(self, search: SampleSearch) -> Box:
+        """The box that the sample can move in."""
+        return box_about(self.domain, search.center)
 
     def targets(self, label: int) -> list[int]:
         """Every class but the label."""
@@ -165,14 +171,16 @@ class Closer:
         if math.isfinite(search.reach):
             return [search.reach]
         unit = 1.0 + np.abs(search.center).max()
-        if not self.box.bounded:
+        box = self.region(search)
+        if not box.bounded:
             return [float(r) for r in unit * _HORIZONS if r > search.safe]
-        farthest = np.maximum(self.box.upper - search.center, search.center - self.box.lower)
+        farthest = np.maximum(box.upper - search.center, search.center - box.lower)
         return [math.inf, *(float(np.linalg.norm(farthest, ord=self.norm.order)) * _PARTS)]
 
     def improve(self, search: SampleSearch, target: int, point: Vector, deadline: Deadline) -> bool:
         """Polish a point; make it the incumbent and return true if it is nearer."""
-        found = polish(self.network, self.question(search, target), self.box, point, backend=self.cell_backend, deadline=deadline)
+        box, question = self.region(search), self.question(search, target)
+        found = polish(self.network, question, box, point, backend=self.cell_backend, deadline=deadline)
         if found is None or found.distance >= search.reach:
             return False
         search.incumbent = found
@@ -191,9 +199,9 @@ class Closer:
             The ball as a batch of one, its bounds, and the classes still open, the attack's nearest first.
         """
         if math.isinf(radius):
-            regions = Regions.of_box(self.box, self.network.inputs)
+            regions = Regions.of_box(self.region(search), self.network.inputs)
         else:
-            regions = Regions.balls(self.box, search.center, radius, self.norm)
+            regions = Regions.balls(self.region(search), search.center, radius, self.norm)
         bounds = crown_bounds(self.network, regions)
         rest = [j for j in self.targets(search.label) if j not in search.settled]
         if not rest:
@@ -212,7 +220,7 @@ class Closer:
             return 0.0
         radii = search.reach * _LADDER
         centers = np.broadcast_to(search.center, (len(radii), len(search.center)))
-        regions = Regions.balls(self.box, centers, radii, self.norm)
+        regions = Regions.balls(self.region(search), centers, radii, self.norm)
         bounds = crown_bounds(self.network, regions)
         objectives = self._objectives(search.label, self.targets(search.label))
         safe = (crown_objectives(self.network, regions, bounds, objectives) < 0.0).all(axis=1)

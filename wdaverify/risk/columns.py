@@ -19,8 +19,8 @@ from wdaverify.transport import round_down, round_up
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
+    from wdaverify.region import Region
     from wdaverify.risk.loss_table import Loss
     from wdaverify.transport import GroundCost
 
@@ -36,16 +36,16 @@ class Columns:
 
     Parameters
     ----------
-    network, loss, domain
-        Of the question.
+    network, loss, region
+        Of the question, and what the sample can move to.
     center, label
         The sample (n,), a point of the domain.
     cost
         The ground cost.
     """
 
-    def __init__(self, network: Network, loss: Loss, domain: Box, center: Vector, label: int, cost: GroundCost) -> None:
-        self._network, self._loss, self._domain, self._cost = network, loss, domain, cost
+    def __init__(self, network: Network, loss: Loss, region: Region, center: Vector, label: int, cost: GroundCost) -> None:
+        self._network, self._loss, self._region, self._cost = network, loss, region, cost
         self.center, self.label = center, label
         self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
         self.points: list[Vector] = [center]
@@ -71,7 +71,9 @@ class Columns:
         """Take those of the points (P, n) that raise the hull; whether there were any."""
         if not len(points):
             return False
-        inside = self._domain.clip(points)
+        inside = self._region.near(points)
+        if not len(inside):
+            return False
         values = self._loss.rough(self._network.compiled.forward(inside), self.label)
         with np.errstate(over="ignore", under="ignore"):
             costs = self._cost.values(inside - self.center)

@@ -102,13 +102,13 @@ def constants_by_search(
     KeyboardInterrupt
         If a search was interrupted.
     """
-    yield lipsdp_constants(margins, _share(deadline, _SHARES["lipsdp"]))
+    yield lipsdp_constants(margins, share_of(deadline, _SHARES["lipsdp"]))
     if deadline.passed:
         return
-    known = exact_constants(margins, _share(deadline, _SHARES["exact"]))
+    known = exact_constants(margins, share_of(deadline, _SHARES["exact"]))
     yield known
     if sample_wise and not deadline.passed:
-        yield _sample_wise(margins, known, points, deadline)
+        yield sample_wise_constants(margins, known, points, deadline)
 
 
 def risk_bounds(data: NominalMargins, constants: Sequence[MarginConstants]) -> tuple[RiskBound, ...]:
@@ -141,14 +141,15 @@ def _hinge_bound(data: NominalMargins, constants: MarginConstants) -> RiskBound:
     return RiskBound(name=THROUGH_HINGE, constants=dict(constants.constants), worst_case_risk=tuple(risks), note="")
 
 
-def _share(deadline: Deadline, part: float) -> Deadline:
+def share_of(deadline: Deadline, part: float) -> Deadline:
+    """A part of the time left."""
     return deadline if deadline.unlimited else Deadline.after(part * deadline.remaining)
 
 
-def _sample_wise(
+def sample_wise_constants(
     margins: Margins, known: MarginConstants, points: Sequence[Vector | None], deadline: Deadline
 ) -> MarginConstants:
-    """Sample-wise constants; samples that the time does not suffice for keep the constant of their label.
+    """Sample-wise constants of the margin; samples that the time does not suffice for keep the constant of their label.
 
     Of both the one with the larger lower bound of the distance counts.
     """

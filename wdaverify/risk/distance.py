@@ -15,6 +15,7 @@ from wdaverify.bounds.interval import interval_bounds
 from wdaverify.bracket import Bracket
 from wdaverify.dataset import Dataset
 from wdaverify.domain import Box, Regions
+from wdaverify.feature_domain import Domain, alike, box_per_sample
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.replay import float_replay
 from wdaverify.losses import exact_margin
@@ -27,7 +28,7 @@ from wdaverify.search.engine_names import engine_for
 from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -50,7 +51,7 @@ def distance(
     label: int,
     *,
     norm: Norm | str = Norm.LINF,
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     options: DistanceOptions | None = None,
 ) -> AdversarialDistance:
     """Return the minimum adversarial distance of one sample.
@@ -95,7 +96,7 @@ def distances(
     data: Dataset,
     *,
     norm: Norm,
-    domain: Box,
+    domain: Box | Domain,
     options: DistanceOptions,
     progress: Callable[[AdversarialDistance], None] | None = None,
 ) -> tuple[AdversarialDistance, ...]:
@@ -114,9 +115,9 @@ def distances(
         On Ctrl-C; carries valid brackets of all samples.
     """
     options = options.started()
-    box = domain.sized(network.inputs)
-    data.checked_against(network, box)
-    closer = _closer(network, box, norm, options)
+    sized = box_per_sample(domain, "adversarial distances").sized(network.inputs)
+    data.checked_against(network, sized)
+    closer = _closer(network, sized, norm, options)
     found: dict[int, AdversarialDistance] = {}
 
     def report(index: int, search: SampleSearch) -> None:
@@ -138,12 +139,12 @@ def distances(
     return _replayed(network, [found[i] for i in range(len(data.y))])
 
 
-def _closer(network: Network, box: Box, norm: Norm, options: DistanceOptions) -> Closer:
+def _closer(network: Network, domain: Box | Domain, norm: Norm, options: DistanceOptions) -> Closer:
     """The engine and the solvers that the options name."""
     engine = ENGINES[engine_for(options.engine, options.solver)]
     backend = get_backend(options.solver)
     cell_backend = get_backend(_CONIC) if norm is Norm.L2 else backend
-    return Closer(network=network, box=box, norm=norm, backend=backend, cell_backend=cell_backend, engine=engine)
+    return Closer(network=network, domain=domain, norm=norm, backend=backend, cell_backend=cell_backend, engine=engine)
 
 
 def _errors(network: Network, data: Dataset) -> list[int]:
@@ -175,17 +176,23 @@ def _attacked(closer: Closer, data: Dataset, indices: list[int], options: Distan
     """
     searches = {}
     until = Deadline.after(None if options.deadline.unlimited else _ATTACK_SHARE * options.deadline.remaining)
-    for first in range(0, len(indices), _ATTACK_CHUNK):
-        chunk = indices[first : first + _ATTACK_CHUNK]
+    for chunk, box in _chunks(closer, data, indices):
         effort = {"steps": 6, "restarts": 1, "rounds": 2} if until.passed else {}
         attack = NearestOptions(seed=options.seed, device=options.device, **effort)
         x, y = data.x[chunk], data.y[chunk]
-        found = nearest_points(closer.network, x, y, norm=closer.norm, domain=closer.box, options=attack)
+        found = nearest_points(closer.network, x, y, norm=closer.norm, domain=box, options=attack)
         for k, index in enumerate(chunk):
             order = [int(j) for j in np.argsort(found.distances[k], kind="stable") if math.isfinite(found.distances[k, j])]
             starts = {j: found.points[k, j] for j in order}
             searches[index] = SampleSearch(center=x[k], label=int(y[k]), starts=starts)
     return searches
+
+
+def _chunks(closer: Closer, data: Dataset, indices: Sequence[int]) -> Iterator[tuple[list[int], Box]]:
+    """The samples that are attacked together, with the box that they all can move in."""
+    for members, box in alike(closer.domain, data.x[list(indices)]):
+        for first in range(0, len(members), _ATTACK_CHUNK):
+            yield [indices[k] for k in members[first : first + _ATTACK_CHUNK]], box
 
 
 def _record(closer: Closer, index: int, search: SampleSearch, gap: float) -> AdversarialDistance:

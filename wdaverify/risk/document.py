@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Norm
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
+    from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions
     from wdaverify.risk.certificate import RiskCertificate
@@ -54,7 +55,7 @@ def distance_document(
     data: Dataset,
     distances: Sequence[AdversarialDistance],
     *,
-    domain: Box,
+    domain: Box | Domain,
     options: dict[str, Any],
     seconds: float,
 ) -> records.DistanceDocument:

@@ -1,8 +1,8 @@
 r"""The certificates that stand beside the exact risk of a priced loss: nominal risk plus growth by Lipschitz constants.
 
-Margin, hinge and cross-entropy of label y are ``label:y``-Lipschitz. Margin and hinge also grow no faster than the margin does as
-seen from a sample; cross-entropy does, where a rival rises that is not the best one there, so that sample-wise constants of the margin
-say nothing about it. What the loss cannot rise by any more (its maximum on the domain) caps it.
+Margin, hinge and cross-entropy of label y are ``label:y``-Lipschitz, and their own constants may be smaller (`lipschitz_bounds`).
+Sample-wise constants of the margin serve the hinge, which is a nondecreasing 1-Lipschitz function of it, but not the
+cross-entropy, which rivals can raise that do not lead. What a loss cannot rise by any more (its maximum on the domain) caps it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,50 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wdaverify.risk.certificate import RiskBound
+from wdaverify.risk.comparison import sample_wise_constants, share_of
 from wdaverify.risk.lipschitz_bounds import risk_growth, saturated_growth
+from wdaverify.risk.margin_constants import exact_constants, lipsdp_constants
 from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from wdaverify.risk.margin_constants import MarginConstants
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import Vector
+    from wdaverify.risk.loss_table import Loss
+    from wdaverify.risk.margin_constants import MarginConstants, Margins
 
 SATURATED = "the same, saturated"
+OF_LOSS = "exact constant of the loss"
+
+_SHARES = {"lipsdp": 0.2, "exact": 0.4, "loss": 0.6}
+"""Parts of the time left for LipSDP, then for the exact constants of labels, then for those of the loss."""
+
+
+def loss_constants(
+    margins: Margins, loss: Loss, points: Sequence[Vector | None], deadline: Deadline
+) -> Iterator[MarginConstants]:
+    """LipSDP, exact constants of labels and of the loss, and sample-wise ones, each as soon as it is known.
+
+    Parameters
+    ----------
+    points
+        Where the margin of each sample is known to be large; ``None`` if nowhere.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a search was interrupted.
+    """
+    yield lipsdp_constants(margins, share_of(deadline, _SHARES["lipsdp"]))
+    if deadline.passed:
+        return
+    known = exact_constants(margins, share_of(deadline, _SHARES["exact"]))
+    yield known
+    if not deadline.passed:
+        yield exact_constants(margins, share_of(deadline, _SHARES["loss"]), functional=loss.functional, name=OF_LOSS)
+    if loss.of_margin and not deadline.passed:
+        yield sample_wise_constants(margins, known, points, deadline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import numpy as np
 from wdaverify.log_sum_exp import cross_entropies, cross_entropy_bracket
 from wdaverify.losses import exact_margin, margins
 from wdaverify.pricing.cross_entropy import CrossEntropyPrices
+from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,8 @@ class Loss:
         A value of the loss in the unit of its prices.
     prices
         Opens the prices of a question, by means of those of margins.
+    excess
+        With K classes, the loss that is priced is at most ``max(0, m) + excess(K)``; ``None`` where the margin m is priced.
     of_margin
         Whether it is a nondecreasing 1-Lipschitz function of the margin alone.
     functional
@@ -69,6 +72,7 @@ class Loss:
     of_price: Callable[[Fraction], Fraction]
     cut: Callable[[float], float]
     prices: Callable[[PriceQuestion, Pricer], Prices] = _of_margin
+    excess: Callable[[int], float] | None = None
     of_margin: bool = True
     functional: str
 
@@ -120,6 +124,7 @@ CROSS_ENTROPY = Loss(
     of_price=lambda price: price,
     cut=lambda value: value,
     prices=CrossEntropyPrices,
+    excess=lambda classes: round_up(cross_entropy_bracket([Fraction(0)] * classes, 0)[1]),
     of_margin=False,
     functional="loss:cross-entropy:{}",
 )

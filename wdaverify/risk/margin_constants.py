@@ -8,7 +8,7 @@ with CROWN's bounds, LipSDP, and the exact constant.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,13 @@ from wdaverify.functionals import expand_functionals, parse_functional
 from wdaverify.growth.constants import lipschitz_constants
 from wdaverify.growth.options import LipschitzOptions
 from wdaverify.growth.record import Interrupted
+from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wdaverify._deadline import Deadline
-    from wdaverify._types import Norm
+    from wdaverify._types import Norm, Vector
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
@@ -67,10 +68,12 @@ class MarginConstants:
     note: str = ""
 
     @staticmethod
-    def of_labels(name: str, data: Dataset, constants: Mapping[int, float], note: str = "") -> MarginConstants:
+    def of_labels(
+        name: str, data: Dataset, constants: Mapping[int, float], note: str = "", functional: str = "label:{}"
+    ) -> MarginConstants:
         """From one Lipschitz constant per label; none at all say that the method does not apply."""
         rates = tuple(constants.get(int(y), float("inf")) for y in data.y)
-        named = {f"label:{y}": constants[y] for y in sorted(constants)}
+        named = {functional.format(y): constants[y] for y in sorted(constants)}
         return MarginConstants(name=name, constants=named, rates=rates, excesses=(Fraction(0),) * data.count, note=note)
 
 
@@ -99,6 +102,22 @@ class Margins:
     def names(self) -> list[str]:
         """The functionals of the labels of the data."""
         return [f"label:{y}" for y in self.labels]
+
+
+def in_units(constants: Iterable[MarginConstants], weights: Vector | None) -> Iterator[MarginConstants]:
+    """The same bounds for the cost ``||S (x - x_i)||``, ``S = diag(weights)``: a step is at most that by the least weight."""
+    for each in constants:
+        if weights is None:
+            yield each
+        else:
+            unit = Fraction(float(weights.min()))
+            known = {name: _divided(value, unit) for name, value in each.constants.items()}
+            note = "; ".join(filter(None, [each.note, "of the unweighted norm, divided by the least weight"]))
+            yield replace(each, constants=known, rates=tuple(_divided(rate, unit) for rate in each.rates), note=note)
+
+
+def _divided(rate: float, unit: Fraction) -> float:
+    return rate if math.isinf(rate) else round_up(Fraction(rate) / unit)
 
 
 def norm_constants(margins: Margins) -> MarginConstants:
@@ -143,24 +162,32 @@ def lipsdp_constants(margins: Margins, deadline: Deadline) -> MarginConstants:
     return MarginConstants.of_labels(LIPSDP, margins.data, constants)
 
 
-def exact_constants(margins: Margins, deadline: Deadline) -> MarginConstants:
+def exact_constants(margins: Margins, deadline: Deadline, *, functional: str = "label:{}", name: str = EXACT) -> MarginConstants:
     """The exact constants, or, where the time does not suffice, the upper ends proved by then.
+
+    Parameters
+    ----------
+    functional
+        With a place for the label: ``label:{}``, or the constants of a loss, which may be smaller.
+    name
+        Of exact constants.
 
     Raises
     ------
     KeyboardInterrupt
         If the search was interrupted.
     """
+    asked = [functional.format(y) for y in margins.labels]
     options = LipschitzOptions(engine="search", solver=margins.solver, seed=margins.seed, deadline=deadline)
     try:
-        found = lipschitz_constants(margins.network, margins.names, domain=margins.domain, norms=[margins.norm], options=options)
+        found = lipschitz_constants(margins.network, asked, domain=margins.domain, norms=[margins.norm], options=options)
     except DomainError as error:
-        return MarginConstants.of_labels(EXACT, margins.data, {}, note=str(error).partition(";")[0])
+        return MarginConstants.of_labels(name, margins.data, {}, note=str(error).partition(";")[0])
     except Interrupted:
         raise KeyboardInterrupt from None
     assert all(constant.value.evidence is Evidence.CHECKED for constant in found)
     constants = {y: constant.value.upper for y, constant in zip(margins.labels, found, strict=True)}
     missing = [c.value.width / c.value.upper for c in found if not c.value.exact]
     if not missing:
-        return MarginConstants.of_labels(EXACT, margins.data, constants)
-    return MarginConstants.of_labels(UNFINISHED, margins.data, constants, note=f"brackets up to {max(missing):.0%} wide")
+        return MarginConstants.of_labels(name, margins.data, constants, functional=functional)
+    return MarginConstants.of_labels(UNFINISHED, margins.data, constants, f"brackets up to {max(missing):.0%} wide", functional)

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wdaverify.powers import power_bracket
-from wdaverify.transport import Atom, TransportPlan, distance_up, round_down, round_up
+from wdaverify.transport import Atom, GroundCost, TransportPlan, distance_up, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +45,13 @@ class Route:
     share: Fraction = Fraction(0)
 
 
-def plan_of(data: Dataset, routes: Sequence[Route], ball: WassersteinBall) -> TransportPlan:
+def plan_of(data: Dataset, routes: Sequence[Route], ball: WassersteinBall, scales: Vector | None = None) -> TransportPlan:
     """The plan that follows the routes, which together have every sample once.
+
+    Parameters
+    ----------
+    scales
+        Of the ground cost, (n,).
 
     Returns
     -------
@@ -54,11 +59,11 @@ def plan_of(data: Dataset, routes: Sequence[Route], ball: WassersteinBall) -> Tr
         In order of the sources. Masses that move are rounded down, so that the budget holds for them, too; each source's masses
         add up to its weight up to rounding.
     """
-    atoms = [atom for route in routes for atom in _atoms(data, route, ball)]
+    atoms = [atom for route in routes for atom in _atoms(data, route, ball, scales)]
     return TransportPlan(tuple(sorted(atoms, key=lambda atom: atom.source)), ball.order)
 
 
-def _atoms(data: Dataset, route: Route, ball: WassersteinBall) -> Iterator[Atom]:
+def _atoms(data: Dataset, route: Route, ball: WassersteinBall, scales: Vector | None) -> Iterator[Atom]:
     """The atoms of equal samples."""
     left = route.share * sum((data.fractions[i] for i in route.sources), Fraction(0))
     for i in route.sources:
@@ -66,19 +71,22 @@ def _atoms(data: Dataset, route: Route, ball: WassersteinBall) -> Iterator[Atom]
         going = min(left, weight) if route.further is not None else Fraction(0)
         left -= going
         if going > 0 and route.further is not None:
-            yield _atom(data, i, route.further, going, ball)
+            yield _atom(data, i, route.further, going, ball, scales)
         if going < weight or weight == 0:
-            yield _atom(data, i, route.point, weight - going, ball)
+            yield _atom(data, i, route.point, weight - going, ball, scales)
 
 
-def _atom(data: Dataset, source: int, point: Vector, mass: Fraction, ball: WassersteinBall) -> Atom:
-    cost = atom_cost(data.x[source], point, ball)
+def _atom(data: Dataset, source: int, point: Vector, mass: Fraction, ball: WassersteinBall, scales: Vector | None) -> Atom:
+    cost = atom_cost(data.x[source], point, ball, scales)
     rounded = float(mass) if cost == 0 else round_down(mass)
     return Atom(source=source, label=int(data.y[source]), mass=rounded, cost=cost, point=point)
 
 
-def atom_cost(start: Vector, point: Vector, ball: WassersteinBall) -> float:
-    """``||point - start||^p`` as float64, rounded up; the distance itself for order inf."""
+def atom_cost(start: Vector, point: Vector, ball: WassersteinBall, scales: Vector | None = None) -> float:
+    """``||S (point - start)||^p`` as float64, rounded up; the distance itself for order inf."""
+    if scales is not None:
+        paid = GroundCost(ball.norm, 1.0 if math.isinf(ball.order) else ball.order, scales).bracket(start, point)[1]
+        return math.inf if paid is None else round_up(paid)
     distance = distance_up(start, point, ball.norm)
     if math.isinf(ball.order) or distance == 0:
         return distance

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix, Vector
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.pricing.prices import Prices
+    from wdaverify.region import Region
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.loss_table import Loss
     from wdaverify.transport import GroundCost
@@ -50,12 +50,12 @@ class BallPoints:
 
     Parameters
     ----------
-    network, loss, domain, center, label, cost
+    network, loss, region, center, label, cost
         As `columns.Columns`; of the cost only the length counts.
     """
 
-    def __init__(self, network: Network, loss: Loss, domain: Box, center: Vector, label: int, cost: GroundCost) -> None:
-        self._network, self._loss, self._domain, self._cost = network, loss, domain, cost
+    def __init__(self, network: Network, loss: Loss, region: Region, center: Vector, label: int, cost: GroundCost) -> None:
+        self._network, self._loss, self._region, self._cost = network, loss, region, cost
         self.center, self.label = center, label
         self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
         self._known: list[tuple[Fraction, Fraction, Vector]] = [(Fraction(0), self.nominal[0], center)]
@@ -70,7 +70,7 @@ class BallPoints:
         """Take the points (P, n) that are better than those known within a radius."""
         if not len(points):
             return
-        inside = self._domain.clip(points)
+        inside = self._region.near(points)
         steps = inside - self.center
         lengths = self._cost.lengths(steps)
         values = self._loss.rough(self._network.compiled.forward(inside), self.label)
@@ -82,7 +82,10 @@ class BallPoints:
     def _take(self, point: Vector, radius: float) -> None:
         """Evaluate a point exactly, after drawing it into the ball that it may miss by rounding."""
         for shrink in _SHRINKS:
-            inside = self._domain.clip(self.center + shrink * (point - self.center)) if shrink < 1.0 else point
+            drawn = point[None] if shrink == 1.0 else self._region.near(self.center + shrink * (point[None] - self.center))
+            if not len(drawn):
+                return
+            inside = drawn[0]
             length = self._cost.bracket(self.center, inside)[1]
             if length is not None and length <= radius:
                 low = self._loss.bracket(exact_forward(self._network, inside.tolist()), self.label)[0]
@@ -106,8 +109,8 @@ class Moved:
         Opens its prices within a radius.
     ceilings
         Radius to a proved upper bound of the loss there.
-    stuck
-        The radii at which a search got no further.
+    settled
+        Radius to the gap at which its search went as far as it goes.
     """
 
     points: BallPoints
@@ -116,7 +119,7 @@ class Moved:
     warm: Matrix
     open: Callable[[float], Prices]
     ceilings: dict[float, Fraction] = field(default_factory=dict)
-    stuck: set[float] = field(default_factory=set)
+    settled: dict[float, float] = field(default_factory=dict)
     prices: dict[float, Prices] = field(default_factory=dict)
 
     def upper(self, radius: float) -> Fraction | None:
@@ -195,8 +198,9 @@ class Pointwise:
             self.progress(Progress(radius, float(lower), math.inf if upper is None else float(upper)))
             if sum(shares) <= tolerance:
                 return
+            # A search that was not cut short would find and prove the same again, for ever.
             gap = _LEFT * tolerance
-            chosen = [k for k, s in enumerate(self.samples) if radius not in s.stuck and self._width(s, radius) > gap]
+            chosen = [k for k, s in enumerate(self.samples) if s.settled.get(radius, math.inf) > gap and shares[k] > 0.0]
             if not chosen:
                 return
             widest = max(chosen, key=lambda k: (shares[k], -k))
@@ -207,7 +211,7 @@ class Pointwise:
         return math.inf if upper is None else float(upper - sample.points.best(radius)[0])
 
     def _search(self, sample: Moved, radius: float, gap: float, deadline: Deadline) -> None:
-        """Search one sample's ball, and take note if that was not enough."""
+        """Search one sample's ball, and take note unless its time was up."""
         self.searches += 1
         if radius not in sample.prices:
             sample.prices[radius] = sample.open(radius)
@@ -220,5 +224,5 @@ class Pointwise:
             sample.ceilings[radius] = self.loss.of_price(Fraction(price))
         elif price != math.inf:
             raise AuditError(f"within {radius:g} the price is bounded by {price}: no point is worth so little")
-        if self._width(sample, radius) > 2.0 * gap:
-            sample.stuck.add(radius)
+        if not deadline.passed:
+            sample.settled[radius] = gap

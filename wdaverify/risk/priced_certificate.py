@@ -7,38 +7,44 @@ which `audit` recomputes before a certificate exists; its upper ends follow from
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wdaverify._deadline import Deadline
-from wdaverify._errors import AuditError
+from wdaverify._errors import AuditError, DomainError
 from wdaverify.bracket import Bracket, Evidence
+from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, hull_of
 from wdaverify.growth.ground import check_domain
 from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
-from wdaverify.risk.comparison import constants_by_search, constants_without_search
+from wdaverify.risk.comparison import constants_without_search
 from wdaverify.risk.dual import Growth
-from wdaverify.risk.loss_comparison import LossBounds, loss_bounds
-from wdaverify.risk.margin_constants import Margins, largest_margins
+from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constants
+from wdaverify.risk.margin_constants import Margins, in_units, largest_margins
 from wdaverify.risk.mixture import plan_of
-from wdaverify.risk.pricers import pricer_for
-from wdaverify.risk.rays import slope_backend, steepest_ray
+from wdaverify.risk.pricers import pricer_for, session_backend
+from wdaverify.risk.rays import steepest_ray
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
 from wdaverify.transport import round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
-    from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.risk.adversarial import DistanceOptions
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
     from wdaverify.risk.margin_constants import MarginConstants
+    from wdaverify.risk.mixture import Route
     from wdaverify.risk.seekers import Seeker
     from wdaverify.transport import WassersteinBall
 
@@ -80,7 +86,7 @@ def certify_by_prices(
     ball: WassersteinBall,
     *,
     loss: Loss,
-    domain: Box,
+    domain: Box | Domain,
     radii: Sequence[float],
     options: DistanceOptions,
     comparison_time: float,
@@ -96,21 +102,23 @@ def certify_by_prices(
     pricer
         Opens prices of margins; that of the engine if not given.
     """
-    started, running, box = time.monotonic(), options.started(), check_domain(domain, network.inputs)
-    margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=options.solver, seed=options.seed)
-    nominal, constants = NominalLosses.of(loss, margins), list(constants_without_search(margins))
-    ray = None
-    if not box.bounded and ball.order == 1:
-        ray = steepest_ray(slope_backend(options.solver), network, data, ball.norm, running.deadline)
+    started, running, said = time.monotonic(), options.started(), _checked(domain, network.inputs)
+    hull, weights = hull_of(said, data.x), said.weights if isinstance(said, Domain) else None
+    margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
+    nominal, constants = NominalLosses.of(loss, margins), list(in_units(constants_without_search(margins), weights))
+    sessions, ray = session_backend(options.solver), None
+    if not said.bounded and math.isfinite(ball.order):
+        ray = steepest_ray(sessions, network, data, ball.norm, running.deadline)
     question = RiskQuestion(
         network=network,
         data=data,
         ball=ball,
         loss=loss,
-        domain=box,
+        domain=said,
         gap=options.gap,
         growth=nominal.growth(constants),
         pricer=pricer or pricer_for(str(options.engine), options.solver),
+        session_backend=sessions,
         ray=ray,
         seed=options.seed,
         progress=progress or (lambda _: None),
@@ -120,13 +128,14 @@ def certify_by_prices(
         seeker.close(radii, running.deadline)
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
-            constants.extend(constants_by_search(margins, [None] * data.count, until, sample_wise=loss.of_margin))
+            points = _points(data, seeker.routes(max(radii)))
+            constants.extend(in_units(loss_constants(margins, loss, points, until), weights))
     except KeyboardInterrupt:
         interrupted = True
     known = LossBounds(
         mean=_mean(data, nominal.upper), rooms=nominal.rooms, weights=data.fractions, radii=tuple(radii), order=ball.order
     )
-    auditor = Auditor(network, data, box, loss.name)
+    auditor = Auditor(network, data, said, loss.name)
     evidence = Evidence.SOLVER if options.engine == "milp" else Evidence.CHECKED
     certificates = zip(*(known.saturated(each) for each in constants), strict=True)
     curve = [
@@ -149,8 +158,29 @@ def certify_by_prices(
     )
 
 
+def _checked(domain: Box | Domain, inputs: int) -> Box | Domain:
+    """The domain, which must be bounded, or all of R^n without constraints."""
+    if isinstance(domain, Box):
+        return check_domain(domain, inputs)
+    sized = domain.sized(inputs)
+    if not sized.bounded:
+        free = ~(np.isfinite(sized.box.lower) & np.isfinite(sized.box.upper) | sized.frozen)
+        name = sized.name(int(np.flatnonzero(free)[0]))
+        raise DomainError(f"{name} is not bounded: in a domain with constraints all features that move need finite ends")
+    return sized
+
+
 def _mean(data: Dataset, values: Sequence[Fraction]) -> Fraction:
     return sum((w * v for w, v in zip(data.fractions, values, strict=True)), Fraction(0))
+
+
+def _points(data: Dataset, routes: Sequence[Route]) -> list[Vector | None]:
+    """Where each sample goes; ``None`` if it stays."""
+    points: list[Vector | None] = [None] * data.count
+    for route in routes:
+        for i in route.sources:
+            points[i] = route.point if np.any(route.point != data.x[i]) else None
+    return points
 
 
 def _curve_point(
@@ -174,6 +204,6 @@ def _curve_point(
         raise AuditError(f"at radius {radius:g} the risk is said to be at most {float(upper)!r}, and at least {float(lower)!r}")
     top = float("inf") if upper is None else round_up(upper)
     risk = Bracket(lower=round_down(lower), upper=top, evidence=evidence, gap=question.gap)
-    plan = plan_of(data, seeker.routes(radius), ball)
+    plan = plan_of(data, seeker.routes(radius), ball, question.cost(1.0).scales)
     auditor.check(plan, ball, lower=risk.lower)
     return CurvePoint(radius=radius, risk=risk, multiplier=seeker.multiplier(radius), plan=plan)

@@ -18,7 +18,6 @@ import numpy as np
 from wdaverify._deadline import Deadline
 from wdaverify.functionals import parse_functional
 from wdaverify.growth.slope import slope
-from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.risk.mixture import Route
 from wdaverify.transport import distance_up
 
@@ -65,12 +64,6 @@ class Ray:
         length = distance_up(self.direction, np.zeros(len(center)), self.norm)
         far = float(budget / (weight * _VANISHING)) * _SHORT / length
         return Route(sources=group, point=point, further=center + far * self.direction, share=_VANISHING)
-
-
-def slope_backend(solver: str) -> Backend:
-    """The solver's backend if it keeps programs between solves, as the search for slopes needs; otherwise that of HiGHS."""
-    backend = get_backend(solver)
-    return backend if isinstance(backend, SessionBackend) else get_backend("highs")
 
 
 def steepest_ray(backend: Backend, network: Network, data: Dataset, norm: Norm, deadline: Deadline) -> Ray:

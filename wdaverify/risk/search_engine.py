@@ -98,7 +98,7 @@ def _goal_searches(
     closer: Closer, search: SampleSearch, targets: list[int], inputs: InputSet, bounds: NeuronBounds, deadline: Deadline
 ) -> dict[int, GoalSearch]:
     """One search per class on a ball, all starting from the same relaxation."""
-    compiled = closer.network.compiled
+    compiled, box = closer.network.compiled, closer.region(search)
     rows = np.zeros((len(targets), closer.network.outputs))
     rows[np.arange(len(targets)), targets] = 1.0
     rows[:, search.label] = -1.0
@@ -109,7 +109,7 @@ def _goal_searches(
 
     def accepting(target: int) -> Callable[[Vector], bool]:
         def accept(point: Vector) -> bool:
-            inside = closer.box.clip(point)
+            inside = box.clip(point)
             if np.linalg.norm(inside - search.center, ord=closer.norm.order) > _WORTH_POLISHING * search.reach:
                 return False  # the program of an l2 ball reaches far beyond it
             logits = compiled.forward(inside[None])[0]

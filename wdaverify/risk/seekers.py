@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, alike
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
+from wdaverify.pricing.whole_space import WholeSpacePrices, search_box
+from wdaverify.region import Region
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling
 from wdaverify.risk.exploration import Exploration, Priced
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
     from wdaverify.ir.network import Network
+    from wdaverify.pricing.prices import Prices
+    from wdaverify.program.backend import SessionBackend
     from wdaverify.risk.dual import Growth
     from wdaverify.risk.exploration import Progress
     from wdaverify.risk.loss_table import Loss, Pricer
@@ -78,9 +83,11 @@ class RiskQuestion:
     growth
         How fast the loss grows, one per sample.
     pricer
-        Opens the prices of margins.
+        Opens the prices of margins on bounded domains.
+    session_backend
+        Keeps programs between solves, for what lies far away.
     ray
-        What can be gained at infinity, on R^n with order 1.
+        What can be gained at infinity, on R^n with a finite order; for orders above 1 only its slope matters.
     seed
         Of the attack that finds the first points.
     progress
@@ -91,10 +98,11 @@ class RiskQuestion:
     data: Dataset
     ball: WassersteinBall
     loss: Loss
-    domain: Box
+    domain: Box | Domain
     gap: float
     growth: Sequence[Growth]
     pricer: Pricer
+    session_backend: SessionBackend
     ray: Ray | None
     seed: int
     progress: Callable[[Progress], None]
@@ -118,28 +126,51 @@ class RiskQuestion:
 
     def warm_points(self, cost: GroundCost) -> list[Matrix]:
         """Points (P, n) about the first sample of every present group, where its margin is large; or of a large box on R^n."""
-        firsts = [group[0] for group in self.present]
-        box = self.domain
-        if not box.bounded:
+        firsts, near = [group[0] for group in self.present], self.domain
+        if not near.bounded:
             far = _REACH * (1.0 + np.abs(self.data.x).max(axis=0))
-            box = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
-        return warm_points(self.network, self.data.x[firsts], self.data.y[firsts], cost, box, self.seed)
+            near = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
+        x, y, found = self.data.x[firsts], self.data.y[firsts], [np.zeros((0, self.network.inputs))] * len(firsts)
+        for members, box in alike(near, x):
+            points = warm_points(self.network, x[members], y[members], cost, box, self.seed)
+            for k, own in zip(members, points, strict=True):
+                found[k] = self.region(firsts[k]).near(own)
+        return found
+
+    def region(self, sample: int) -> Region:
+        """What a sample can move to."""
+        return Region.of(self.domain, self.data.x[sample])
+
+    def cost(self, order: float) -> GroundCost:
+        """The ground cost in the ball's norm, with the weights of the domain."""
+        return GroundCost(self.ball.norm, order, self.domain.weights if isinstance(self.domain, Domain) else None)
 
     @property
     def resting(self) -> list[Route]:
         """The routes of samples without weight: they stay."""
         return [Route(sources=g, point=self.data.x[g[0]]) for g in self.groups if self.weight(g) == 0]
 
-    def price_question(self, sample: int, cost: GroundCost, reach: float = math.inf) -> PriceQuestion:
-        """What is to be priced for a sample."""
-        return PriceQuestion(
+    def prices(self, sample: int, cost: GroundCost, reach: float = math.inf) -> Prices:
+        """Opens the prices of a sample; on R^n those of a box about it, and of what lies outside if that is within reach."""
+        center, region = self.data.x[sample], self.region(sample)
+        question = PriceQuestion(
             network=self.network,
             label=int(self.data.y[sample]),
-            center=self.data.x[sample],
+            center=center,
             cost=cost,
-            domain=self.domain,
+            domain=region.box if self.domain.bounded else search_box(center, reach)[0],
             reach=reach,
+            constraints=region.constraints,
         )
+        if self.domain.bounded or math.isfinite(reach):
+            return self.loss.prices(question, self.pricer)
+        assert self.ray is not None
+
+        def open_near(box: Box) -> Prices:
+            return self.loss.prices(replace(question, domain=box), self.pricer)
+
+        excess = None if self.loss.excess is None else self.loss.excess(self.network.outputs)
+        return WholeSpacePrices(question, open_near, self.session_backend, self.ray.upper, excess)
 
 
 def seeker_for(question: RiskQuestion) -> Seeker:
@@ -152,20 +183,20 @@ class BudgetSeeker:
 
     def __init__(self, question: RiskQuestion) -> None:
         self._question, self._groups = question, question.present
-        cost = GroundCost(question.ball.norm, question.ball.order)
+        cost = question.cost(question.ball.order)
         self.exploration = Exploration(
             loss=question.loss,
             samples=[self._sample(*each, cost) for each in zip(self._groups, question.warm_points(cost), strict=True)],
             order=question.ball.order,
             gap=question.gap,
-            ray=question.ray,
+            ray=question.ray if question.ball.order == 1 else None,
             progress=question.progress,
         )
 
     def _sample(self, group: tuple[int, ...], warm: Matrix, cost: GroundCost) -> Priced:
         asked, i = self._question, group[0]
-        columns = Columns(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
-        prices = asked.loss.prices(asked.price_question(i, cost), asked.pricer)
+        columns = Columns(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
+        prices = asked.prices(i, cost)
         columns.offer(warm)
         prices.offer(warm)
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
@@ -211,7 +242,7 @@ class PointwiseSeeker:
     """Order inf: every sample has its own ball (`pointwise.Pointwise`)."""
 
     def __init__(self, question: RiskQuestion) -> None:
-        self._question, self._groups, self._cost = question, question.present, GroundCost(question.ball.norm)
+        self._question, self._groups, self._cost = question, question.present, question.cost(1.0)
         self.pointwise = Pointwise(
             loss=question.loss,
             samples=[self._sample(*each) for each in zip(self._groups, question.warm_points(self._cost), strict=True)],
@@ -221,13 +252,13 @@ class PointwiseSeeker:
 
     def _sample(self, group: tuple[int, ...], warm: Matrix) -> Moved:
         asked, i, cost = self._question, group[0], self._cost
-        points = BallPoints(asked.network, asked.loss, asked.domain, asked.data.x[i], int(asked.data.y[i]), cost)
+        points = BallPoints(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
         return Moved(
             points=points,
             weight=asked.weight(group),
             growth=asked.growth[i],
             warm=warm,
-            open=lambda radius: asked.loss.prices(asked.price_question(i, cost, radius), asked.pricer),
+            open=lambda radius: asked.prices(i, cost, radius),
         )
 
     def close(self, radii: Sequence[float], deadline: Deadline) -> None:

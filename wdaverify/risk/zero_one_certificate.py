@@ -16,6 +16,7 @@ from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain, box_per_sample, hull_of
 from wdaverify.ir.exact import exact_forward
 from wdaverify.losses import exact_margin
 from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
@@ -56,7 +57,7 @@ def certify_by_distances(
     data: Dataset,
     ball: WassersteinBall,
     *,
-    domain: Box,
+    domain: Box | Domain,
     radii: Sequence[float],
     options: DistanceOptions,
     comparison_time: float,
@@ -81,7 +82,8 @@ def certify_by_distances(
         found, interrupted = stop.distances, True
     until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
     if not interrupted and not until.passed:
-        margins = Margins(network=network, data=data, domain=domain, norm=ball.norm, solver=options.solver, seed=options.seed)
+        hull = hull_of(domain, data.x)
+        margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
         try:
             constants.extend(constants_by_search(margins, [d.point for d in found], until))
         except KeyboardInterrupt:
@@ -96,7 +98,7 @@ def certificate_from(
     ball: WassersteinBall,
     distances: Sequence[AdversarialDistance],
     *,
-    domain: Box | None = None,
+    domain: Box | Domain | None = None,
     radii: Sequence[float] | None = None,
     options: DistanceOptions | None = None,
     constants: Sequence[MarginConstants] = (),
@@ -128,24 +130,25 @@ def certificate_from(
         If the distances contradict exact evaluation, or the plan does not survive its independent recomputation.
     """
     started = time.monotonic()
-    chosen, box, asked = options or DistanceOptions(), Box(0, 1) if domain is None else domain, radii_of(ball, radii)
-    data.checked_against(network, box)
+    chosen, asked = options or DistanceOptions(), radii_of(ball, radii)
+    said = Box(0, 1) if domain is None else box_per_sample(domain, "zero-one risks")
+    data.checked_against(network, said)
     margins = tuple(_exact_margin(network, data, i) for i in range(data.count))
-    asking = Margins(network=network, data=data, domain=box, norm=ball.norm)
+    asking = Margins(network=network, data=data, domain=hull_of(said, data.x), norm=ball.norm)
     nominal = NominalMargins(
         margins=margins, weights=tuple(data.fractions), radii=asked, order=ball.order, largest=largest_margins(asking)
     )
     known = [*constants_without_search(asking), *constants]
     floors = tuple(max(each) for each in zip(*(nominal.floors(c) for c in known), strict=True))
     _check_consistent(margins, floors, distances)
-    auditor = Auditor(network, data, box)
+    auditor = Auditor(network, data, said)
     question = _Question(data=data, ball=ball, gap=chosen.gap, auditor=auditor, nominal=nominal.nominal, floors=floors)
     return RiskCertificate(
         network=network,
         data=data,
         ball=ball,
         loss=ZERO_ONE,
-        domain=box,
+        domain=said,
         nominal_risk=float(nominal.nominal),
         curve=tuple(_curve_point(question, distances, radius) for radius in asked),
         distances=tuple(distances),

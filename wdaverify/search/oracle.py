@@ -47,6 +47,7 @@ def maximise(
     *,
     limits: SearchLimits,
     start: Vector | None = None,
+    repair: Callable[[Vector], Vector] | None = None,
 ) -> SearchResult:
     """Bracket ``max min_r g_r(x) - cost(x)`` over a region.
 
@@ -56,6 +57,8 @@ def maximise(
         Proved bounds of the pre-activations on the region.
     start
         A point of the region to begin with.
+    repair
+        Called with every solver's point (n,); what it returns is tried as incumbent. By default `repaired`.
 
     Examples
     --------
@@ -83,7 +86,7 @@ def maximise(
     >>> result.lower, round(result.upper, 5), result.witness.tolist()
     (0.5, 0.5, [0.5])
     """
-    search = _BestFirst(PhaseRelaxation(backend, network, question, inputs, bounds), network, limits)
+    search = _BestFirst(PhaseRelaxation(backend, network, question, inputs, bounds), network, limits, repair)
     if start is not None:
         search.try_point(start)
     try:
@@ -96,7 +99,14 @@ def maximise(
 class _BestFirst:
     """One maximisation in progress."""
 
-    def __init__(self, relaxation: PhaseRelaxation, network: Network, limits: SearchLimits) -> None:
+    def __init__(
+        self,
+        relaxation: PhaseRelaxation,
+        network: Network,
+        limits: SearchLimits,
+        repair: Callable[[Vector], Vector] | None = None,
+    ) -> None:
+        self._repair = repair
         self._relaxation, self._limits = relaxation, limits
         self._value = exact_value(network, relaxation.question, relaxation.inputs)
         self._compiled = network.compiled
@@ -116,14 +126,14 @@ class _BestFirst:
         """Search until the bracket is closed or a limit is reached."""
         while self._heap:
             ceiling, _, path = self._heap[0]
-            if -ceiling <= self._lower + self._limits.gap:
+            if -ceiling <= self._enough:
                 break
             if self._out_of_budget():
                 return End.LIMIT
             self._flight = path, -ceiling
             heapq.heappop(self._heap)
             self._dive()
-        return End.CLOSED if self._stuck <= self._lower + self._limits.gap else End.NUMERICAL
+        return End.CLOSED if self._stuck <= self._enough else End.NUMERICAL
 
     def _dive(self) -> None:
         """Follow the node in flight downwards. An interrupt at any moment leaves it, or what it was split into, on record."""
@@ -133,7 +143,7 @@ class _BestFirst:
             ceiling = min(answer.ceiling, inherited)
             if answer.point is not None:
                 self.try_point(answer.point)
-            if ceiling <= self._lower + self._limits.gap:
+            if ceiling <= self._enough:
                 self._close(path, ceiling, answer)
                 self._flight = None
                 return
@@ -155,6 +165,11 @@ class _BestFirst:
             if self._out_of_budget() or (math.isfinite(self._lower) and ceiling < halfway):
                 self._land(child, ceiling)
 
+    @property
+    def _enough(self) -> float:
+        """Nodes with a ceiling up to this one are closed."""
+        return max(self._lower, self._limits.floor) + self._limits.gap
+
     def _out_of_budget(self) -> bool:
         return self._nodes >= self._limits.nodes or self._limits.deadline.passed
 
@@ -166,7 +181,7 @@ class _BestFirst:
     def _answer(self, path: Path) -> NodeAnswer:
         self._relaxation.move(path)
         self._nodes += 1
-        return self._relaxation.answer(self._lower + self._limits.gap, self._limits.deadline)
+        return self._relaxation.answer(self._enough, self._limits.deadline)
 
     def _push(self, path: Path, ceiling: float) -> None:
         self._serial += 1
@@ -182,7 +197,7 @@ class _BestFirst:
         """Make a point the incumbent if its exact value is higher."""
         inputs = self._relaxation.inputs
         question = self._relaxation.question
-        inside = repaired(question, inputs, point)
+        inside = repaired(question, inputs, point) if self._repair is None else self._repair(point)
         rough = float(np.min(question.rows @ self._compiled.forward(inside[None])[0] + question.offsets))
         rough -= 0.0 if inputs.cost is None else inputs.cost.value(inside)
         if not rough > self._lower:

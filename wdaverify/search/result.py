@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -40,12 +41,15 @@ class SearchLimits:
         Most programs to solve.
     proof
         Whether to keep every leaf with its multipliers.
+    floor
+        Values up to this one are of no interest: nodes whose ceiling is at most `gap` above it are closed.
     """
 
     deadline: Deadline = field(default_factory=Deadline)
     gap: float = 1e-6
     nodes: int = 2**60
     proof: bool = False
+    floor: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
