@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from wdaverify.pricing.by_milp import MilpPrices
 from wdaverify.pricing.by_search import SearchPrices
 
 if TYPE_CHECKING:
@@ -15,5 +16,5 @@ if TYPE_CHECKING:
 PricesOf: TypeAlias = "Callable[[PriceQuestion, Backend], Prices]"
 """Makes the prices of one question with the programs of a backend."""
 
-ENGINES: dict[str, PricesOf] = {"search": SearchPrices}
+ENGINES: dict[str, PricesOf] = {"search": SearchPrices, "milp": MilpPrices}
 """Engine name to what it makes of a question."""
