@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import constants, distances, gap, marabou, peers, verdicts
+from benchmarks import certificates, constants, distances, gap, marabou, peers, risks, verdicts
 
 if TYPE_CHECKING:
     from benchmarks.settings import Benchmark
@@ -16,4 +16,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "constants": constants.BENCHMARK,
     "peers": peers.BENCHMARK,
     "gap": gap.BENCHMARK,
+    "risks": risks.BENCHMARK,
+    "certificates": certificates.BENCHMARK,
 }

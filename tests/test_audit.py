@@ -54,8 +54,8 @@ def test_an_honest_plan_at_the_very_edge_of_the_budget_passes():
         ([atom(0, 0.5, 0.75, 1.25, 0.0), HONEST[1]], "outside the domain"),
         ([atom(0, 0.5, math.nan, math.nan, 0.0), HONEST[1]], "outside the domain"),
         ([HONEST[0], atom(1, 0.5, 2.0**-52, 0.25, 0.5 + 2.0**-52)], "of the budget"),
-        ([atom(0, 0.5, 0.0, 0.5, 0.0), HONEST[1]], "errs with probability 0.0"),
-        ([atom(0, 0.5, 0.25 - 2.0**-54, 0.75 - 2.0**-53, 0.0), HONEST[1]], "errs with probability 0.0"),
+        ([atom(0, 0.5, 0.0, 0.5, 0.0), HONEST[1]], "expected zero-one loss of 0.0"),
+        ([atom(0, 0.5, 0.25 - 2.0**-54, 0.75 - 2.0**-53, 0.0), HONEST[1]], "expected zero-one loss of 0.0"),
     ],
 )
 def test_lies_are_named(atoms, words):

@@ -84,7 +84,7 @@ def test_the_whole_data_may_lie():
         "found": (Bracket(lower=0.0, upper=0.0), DATA.x[1], 1),
         "distance at least": (Bracket(lower=0.1, upper=0.125), np.array([0.625]), 1),
         "budget": (Bracket(lower=0.25, upper=0.25), np.array([0.875]), 1),
-        "errs with probability": (Bracket(lower=0.25, upper=0.25), np.array([0.5]), 1),
+        "expected zero-one loss of": (Bracket(lower=0.25, upper=0.25), np.array([0.5]), 1),
     }
     for words, (bracket, point, index) in lies.items():
         records = list(honest)
@@ -117,8 +117,8 @@ def test_an_interrupted_search_still_gives_a_valid_certificate(monkeypatch):
 def test_bad_questions_are_refused_before_any_search(monkeypatch):
     monkeypatch.setattr(distance_module, "distances", lambda *_, **__: pytest.fail("searched"))
     ball = WassersteinBall(0.1)
-    with pytest.raises(InputError, match="only zero-one"):
-        certify(LINE, DATA, ball, loss="hinge")
+    with pytest.raises(InputError, match="loss 'squared' is unknown; give zero-one, margin, hinge"):
+        certify(LINE, DATA, ball, loss="squared")
     with pytest.raises(InputError, match="radius -1"):
         certify(LINE, DATA, ball, radii=[0.1, -1])
     with pytest.raises(InputError, match="gap"):

@@ -144,7 +144,7 @@ def test_inspect(folder, capsys):
         (["certify", "two_class.onnx", "--data", "d00_good.npz", "--radius", "nan"], "radius nan"),
         (["certify", "two_class.onnx", "--data", "d00_good.npz", "--order", "0.5"], "order 0.5"),
         (["certify", "two_class.onnx", "--data", "d00_good.npz", "--order", "two"], "--order 'two'"),
-        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--loss", "hinge"], "only zero-one"),
+        (["certify", "two_class.onnx", "--data", "d00_good.npz", "--loss", "squared"], "give zero-one, margin, hinge"),
         (["certify", "two_class.onnx", "--data", "d00_good.npz", "--gap", "-1"], "gap"),
         (["certify", "two_class.onnx", "--output", "missing/c.json"], "missing/c.json: cannot write there"),
         # The same options are checked where they are not used.
@@ -153,7 +153,7 @@ def test_inspect(folder, capsys):
         (["certify", "two_class.onnx", "--radius", "1_0"], "--radius '1_0'"),
         (["certify", "two_class.onnx", "--order", "0.5"], "--order: order 0.5"),
         (["certify", "two_class.onnx", "--order", "two"], "--order 'two'"),
-        (["certify", "two_class.onnx", "--loss", "hinge"], "--loss: loss 'hinge'"),
+        (["certify", "two_class.onnx", "--loss", "squared"], "--loss: loss 'squared'"),
         (["certify", "two_class.onnx", "--gap", "-1"], "--gap: gap -1"),
         (["certify", "two_class.onnx", "--gap", "nan"], "--gap: gap nan"),
         (["certify", "two_class.onnx", "--domain", "three.npz"], "--domain: the domain has 3 coordinates, the network has 2"),

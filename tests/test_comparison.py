@@ -216,6 +216,18 @@ def test_a_stopped_sample_wise_search_is_no_worse_than_the_constant_of_the_label
     assert found.excesses == known.excesses
 
 
+def test_a_rival_that_is_not_the_best_raises_the_cross_entropy_faster_than_the_margin():
+    """``f = (0, 0, 10 x - 10)``: on [0, 1] the margin of label 0 stays 0, its cross-entropy grows from log 2 to log 3."""
+    network = mlp([[[1.0]], [[0.0], [0.0], [10.0]]], [[0.0], [0.0, 0.0, -10.0]])
+    data = Dataset(np.zeros((1, 1)), np.zeros(1, dtype=int))
+    found = certify(network, data, WassersteinBall(1.0), loss="cross-entropy", comparison_time=5.0)
+    assert found.risk.lower == pytest.approx(math.log(3.0), abs=1e-6)
+    assert [bound.name for bound in found.bounds if bound.name == SAMPLE_WISE] == []
+    assert min(risk for bound in found.bounds for risk in bound.worst_case_risk) >= math.log(3.0)
+    margin = certify(network, data, WassersteinBall(1.0), loss="margin", comparison_time=5.0)
+    assert SAMPLE_WISE in [bound.name for bound in margin.bounds]
+
+
 @settings(max_examples=20, deadline=None)
 @given(network=small_networks(), seed=st.integers(0, 10_000))
 def test_no_margin_exceeds_its_bound(network, seed):

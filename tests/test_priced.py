@@ -1,5 +1,7 @@
 """The priced maximum of linear forms over shells, against points, a convex solver, and the columns of programs."""
 
+from fractions import Fraction
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -151,3 +153,44 @@ def test_costs_that_make_no_sense_are_refused():
     ball = Regions.balls(Box(-1, 1), np.zeros((1, 2)), 0.5, Norm.L1)
     with pytest.raises(InputError, match="another center"):
         InputSet(ball, CostTerm(np.ones(2), GroundCost(Norm.L1), 1.0))
+
+
+def points_along(case, ground):
+    """Points in the shell where the form is large, most of them on its border: greedy steps of several lengths."""
+    far = float(ground.lengths(np.maximum(case.upper - case.center, case.center - case.lower)))
+    scales = np.ones(case.n) if ground.scales is None else ground.scales
+    room = np.where(case.form > 0, case.upper - case.center, case.center - case.lower)
+    yield case.center
+    for length in [*(case.rng.random(5) * far), far, case.inner, min(case.outer, far)]:
+        if ground.norm is Norm.LINF:
+            step = np.sign(case.form) * length / scales
+        elif ground.norm is Norm.L2:
+            direction = case.form / scales / max(np.abs(case.form / scales).max(), 1e-300)
+            step = direction / max(np.linalg.norm(direction), 1e-300) * length / scales
+        else:
+            step, left = np.zeros(case.n), length
+            for k in np.argsort(-np.abs(case.form) / scales):
+                move = min(room[k], left / scales[k])
+                step[k], left = np.sign(case.form[k]) * move, left - move * scales[k]
+        yield np.clip(case.center + step, case.lower, case.upper)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(Norm), st.sampled_from([1.0, 1.3, 2.0, 7.0]), st.integers(-160, 120))
+def test_no_point_exceeds_the_bound_in_rational_arithmetic_at_any_scale(seed, norm, order, power):
+    case, scale = Case(seed, norm, order), 2.0**power
+    case.form = case.form * 2.0 ** case.rng.integers(-30, 30)
+    for name in ("lower", "upper", "center", "inner", "outer"):
+        setattr(case, name, getattr(case, name) * scale)
+    shift = case.rng.choice([0.0, 1.0, 1e6]) * scale * case.rng.normal(size=case.n)
+    case.lower, case.upper = case.lower + shift, case.upper + shift
+    case.center = np.clip(case.center + shift, case.lower, case.upper)
+    weight = float(np.abs(case.form).max() * case.rng.random() * 2.0 ** (-power * (order - 1.0)))
+    bound = priced_maximum(case.form[None], case.shells(), case.ground, weight)[0]
+    lengths = GroundCost(norm, 1.0, case.ground.scales)
+    for point in points_along(case, lengths):
+        low, high = lengths.bracket(point, case.center)
+        if low < Fraction(case.inner) or (np.isfinite(case.outer) and high > Fraction(case.outer)):
+            continue
+        gain = sum((Fraction(a) * Fraction(v) for a, v in zip(case.form.tolist(), point.tolist(), strict=True)), Fraction(0))
+        assert np.isinf(bound) or gain - Fraction(weight) * case.ground.bracket(point, case.center)[1] <= Fraction(bound)

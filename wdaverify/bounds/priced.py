@@ -43,6 +43,9 @@ _STEPS = 48
 _NO_ROOM = 1e-150
 """Rooms below this one count as none when a multiplier is chosen: their squares underflow."""
 
+_LEAST_NORMAL = 2.0**-1000
+"""Powers below this one have lost digits to underflow: nothing relative can be said of them."""
+
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -251,11 +254,15 @@ def tangent_constant(slope: Vector, weight: float, order: float) -> Vector:
     >>> tangent_constant(np.array([4.0]), 1.0, 2.0).round(9).tolist()
     [4.0]
     """
-    ratio, exponent = slope / (weight * order), order / (order - 1.0)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        constant = weight * (order - 1.0) * np.power(ratio, exponent)
+    exponent = order / (order - 1.0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore", under="ignore"):
+        ratio = slope / (weight * order)
+        power = np.power(ratio, exponent)
+        constant = weight * (order - 1.0) * power
         error = (64.0 + 16.0 * exponent * (1.0 + np.abs(np.log(np.maximum(ratio, TINY))))) * UNIT_ROUNDOFF
-    return np.asarray(np.where(slope > 0, constant * (1.0 + error) + TINY, 0.0))
+        normal = (np.minimum(ratio, power) > _LEAST_NORMAL) & np.isfinite(weight * order)
+    raised = np.where(normal, constant * (1.0 + error) + TINY, np.inf)
+    return np.asarray(np.where(slope > 0, raised, 0.0))
 
 
 def _over_tangents(rooms: _Rooms, bound: Callable[[_Rooms, Vector], Vector], weight: float, order: float) -> Vector:

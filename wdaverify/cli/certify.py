@@ -19,7 +19,9 @@ DEFAULT_RADIUS = "0.05"
 
 Order = Annotated[str, typer.Option("--order", metavar="P", help="Order of the Wasserstein distance: a number >= 1, or inf.")]
 Radius = Annotated[str, typer.Option("--radius", metavar="R[,R...]", help="Radii; several give the whole curve from one run.")]
-Loss = Annotated[str, typer.Option("--loss", metavar="zero-one", help="The loss (the only one so far).")]
+Loss = Annotated[
+    str, typer.Option("--loss", metavar="zero-one|margin|hinge|cross-entropy", help="The loss whose expectation is the risk.")
+]
 
 
 def certify(
@@ -94,7 +96,9 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat) -> int:
 
     network = files.network(search.domain)
     samples = files.samples_for(network, search.domain)
-    with text.shown_warnings(quiet=files.quiet), text.progress_bar(samples.count, quiet=files.quiet) as progress:
+    by_distances = threat.loss == "zero-one"
+    bar = text.progress_bar(samples.count, quiet=files.quiet) if by_distances else text.bracket_line(quiet=files.quiet)
+    with text.shown_warnings(quiet=files.quiet), bar as progress:
         certificate = certify_risk(
             network,
             samples,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from wdaverify._errors import WdaverifyError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from wdaverify.risk.adversarial import AdversarialDistance
     from wdaverify.risk.certificate import RiskCertificate
+    from wdaverify.risk.exploration import Progress
 
 PIPED_WIDTH = 160
 """Columns assumed where the output is no terminal: lines must not break by the width of somebody's window."""
@@ -157,8 +159,9 @@ def certificate_lines(certificate: RiskCertificate) -> list[str]:
         f"domain: {certificate.domain}",
         f"nominal {certificate.loss} risk: {certificate.nominal_risk:.9g}",
         str(certificate),
-        distance_summary(certificate.distances),
     ]
+    if certificate.distances:
+        lines.append(distance_summary(certificate.distances))
     for point in certificate.curve:
         price = "" if point.multiplier is None else f", multiplier {point.multiplier:.6g}"
         lines.append(f"worst-case distribution at radius {point.radius:g}: {point.plan}{price}")
@@ -193,6 +196,20 @@ def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[AdversarialDi
         yield lambda _: None
         return
     columns = (TextColumn("distances"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("distances", total=total)
         yield lambda _: bar.advance(task)
+
+
+@contextlib.contextmanager
+def bracket_line(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A line on standard error that shows a bracket closing; nothing if `quiet` or if that is no terminal."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("worst-case risk", total=None)
+        yield lambda now: shown.update(
+            task, description=f"radius {now.radius:g}: [{now.lower:.9g}, {now.upper:.9g}], width {now.upper - now.lower:.2g}"
+        )

@@ -1,9 +1,9 @@
 """Recompute a transport plan from scratch before anything about it is printed.
 
-Two things are shared with what made the plan: exact evaluation of the network (`ir.exact`) and the exact distance of
-two points (`transport.exact_distance`), both plain rational arithmetic. Everything else is computed anew: powers come
-from integer square roots with directed rounding instead of logarithms, and masses, marginals, budget and risk are added
-up from the atoms alone.
+Three things are shared with what made the plan: exact evaluation of the network (`ir.exact`), the exact distance of two points
+(`transport.exact_distance`), both plain rational arithmetic, and the bracket of the cross-entropy (`log_sum_exp`). Everything
+else is computed anew: powers come from integer square roots with directed rounding instead of logarithms, and masses, marginals,
+budget and risk are added up from the atoms alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,25 @@ import numpy as np
 from wdaverify._errors import AuditError
 from wdaverify._types import Norm
 from wdaverify.ir.exact import exact_forward
+from wdaverify.log_sum_exp import cross_entropy_bracket
 from wdaverify.transport import exact_distance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from wdaverify._types import Vector
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.transport import Atom, TransportPlan, WassersteinBall
+
+LOSSES: dict[str, Callable[[Sequence[Fraction], int], Fraction]] = {
+    "zero-one": lambda logits, label: Fraction(largest_rival(logits, label) >= logits[label]),
+    "margin": lambda logits, label: largest_rival(logits, label) - logits[label],
+    "hinge": lambda logits, label: max(Fraction(0), 1 + largest_rival(logits, label) - logits[label]),
+    "cross-entropy": lambda logits, label: cross_entropy_bracket(logits, label)[0],
+}
+"""The loss, or a lower bound of it, at exact logits (K,) for a label."""
 
 MASS_TOLERANCE = Fraction(1, 10**12)
 """Masses are float64 roundings of rational weights: N of them are off by at most N * 2^-54."""
@@ -46,23 +57,25 @@ class Auditor:
     ----------
     network, data, domain
         Of the question.
+    loss
+        One of `LOSSES`.
     """
 
-    def __init__(self, network: Network, data: Dataset, domain: Box) -> None:
+    def __init__(self, network: Network, data: Dataset, domain: Box, loss: str = "zero-one") -> None:
         self._network, self._data, self._domain = network, data, domain.sized(network.inputs)
-        self._losses: dict[tuple[int, bytes], bool] = {}
+        self._name, self._loss = loss, LOSSES[loss]
+        self._losses: dict[tuple[int, bytes], Fraction] = {}
 
-    def errs(self, sample: int, point: Vector) -> bool:
-        """Whether the label of `sample` does not strictly win at `point`, decided exactly (a tie is an error)."""
+    def loss(self, sample: int, point: Vector) -> Fraction:
+        """The loss of the label of `sample` at `point`, exactly; for the zero-one loss a tie is an error."""
         key = sample, point.tobytes()
         if key not in self._losses:
             outputs = exact_forward(self._network, [float(v) for v in point])
-            label = int(self._data.y[sample])
-            self._losses[key] = max(v for j, v in enumerate(outputs) if j != label) >= outputs[label]
+            self._losses[key] = self._loss(outputs, int(self._data.y[sample]))
         return self._losses[key]
 
     def check(self, plan: TransportPlan, ball: WassersteinBall, *, lower: float) -> Fraction:
-        """Check that a plan stays in the ball and errs as often as claimed.
+        """Check that a plan stays in the ball and loses as much as claimed.
 
         Parameters
         ----------
@@ -76,24 +89,26 @@ class Auditor:
         Returns
         -------
         Fraction
-            The expected zero-one loss of the plan, recomputed exactly.
+            The expected loss of the plan, recomputed exactly.
 
         Raises
         ------
         AuditError
             If a label or source is wrong, the mass of a source is off by more than 1e-12, a point lies outside the
             domain, a reported cost is wrong, the budget is exceeded (exactly), or the expected loss is below `lower`
-            by more than 1e-12.
+            by more than 1e-12 (relative to the expected size of the loss, if that is above 1).
         """
         for k, atom in enumerate(plan.atoms):
             self._check_atom(k, atom)
         self._check_marginal(plan)
         self._check_budget(plan, ball)
-        loss = sum(
-            (Fraction(atom.mass) for atom in plan.atoms if atom.mass > 0 and self.errs(atom.source, atom.point)), Fraction(0)
-        )
-        if loss < Fraction(lower) - MASS_TOLERANCE:
-            raise AuditError(f"the plan at radius {ball.radius:g} errs with probability {float(loss)!r}, claimed was {lower!r}")
+        losses = [self.loss(atom.source, atom.point) if atom.mass > 0 else Fraction(0) for atom in plan.atoms]
+        loss = sum((Fraction(atom.mass) * each for atom, each in zip(plan.atoms, losses, strict=True)), Fraction(0))
+        size = sum((Fraction(atom.mass) * abs(each) for atom, each in zip(plan.atoms, losses, strict=True)), Fraction(0))
+        if loss < Fraction(lower) - MASS_TOLERANCE * max(Fraction(1), size):
+            raise AuditError(
+                f"the plan at radius {ball.radius:g} has an expected {self._name} loss of {float(loss)!r}, claimed was {lower!r}"
+            )
         return loss
 
     def _check_atom(self, k: int, atom: Atom) -> None:
@@ -136,6 +151,11 @@ class Auditor:
             spent += Fraction(atom.mass) * price
         if spent > 1:
             raise AuditError(f"the plan spends {float(spent)!r} of the budget at radius {ball.radius:g}, more than all of it")
+
+
+def largest_rival(logits: Sequence[Fraction], label: int) -> Fraction:
+    """The largest logit but the label's."""
+    return max(v for j, v in enumerate(logits) if j != label)
 
 
 def _check_cost(k: int, atom: Atom, cost: Fraction | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from wdaverify.bracket import Bracket
@@ -27,7 +29,8 @@ class CurvePoint:
     risk
         The bracket of the worst-case risk.
     multiplier
-        ``d R / d(radius^p)`` to the right at the lower end (`zero_one.ZeroOneRisk`); ``None`` for order inf.
+        ``d R / d(radius^p)`` to the right at the lower end (`zero_one.ZeroOneRisk`, `envelope.Master`): for order 1 the price of
+        one more unit of radius; ``None`` for order inf.
     plan
         A distribution in the ball whose risk is at least ``risk.lower``, audited.
     """
@@ -74,11 +77,11 @@ class RiskCertificate:
     curve
         One entry per radius, in the order in which they were asked for.
     distances
-        The minimum adversarial distance of every sample.
+        The minimum adversarial distance of every sample, for the zero-one loss; empty for the others.
     bounds
         Other certificates, for comparison.
     options
-        How the distances were searched.
+        How the search was done.
     seconds
         Wall-clock time.
     interrupted
@@ -128,3 +131,17 @@ class RiskCertificate:
     def __str__(self) -> str:
         threat = f"order {self.ball.order:g}, {self.ball.norm}"
         return "\n".join(f"worst-case {self.loss} risk at radius {p.radius:g} ({threat}): {p.risk}" for p in self.curve)
+
+
+def radii_of(ball: WassersteinBall, radii: Sequence[float] | None) -> tuple[float, ...]:
+    """The radii of the curve: those asked for, checked, and the ball's own at the end if it is missing.
+
+    Raises
+    ------
+    InputError
+        If a radius is not finite and nonnegative.
+    """
+    asked = [ball.radius] if radii is None else [dataclasses.replace(ball, radius=r).radius for r in radii]
+    if ball.radius not in asked:
+        asked.append(ball.radius)
+    return tuple(asked)

@@ -1,58 +1,37 @@
 """The worst-case risk of a classifier over a Wasserstein ball, as a certificate.
 
-The zero-one risk needs one number per sample, its minimum adversarial distance; every radius and order then is a
-knapsack (`zero_one`). The plan that attains the lower end is recomputed by `audit` before a certificate exists.
+The zero-one risk follows from the minimum adversarial distances of the samples (`zero_one_certificate`), that of margin, hinge
+and cross-entropy from prices (`priced_certificate`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wdaverify._deadline import Deadline
-from wdaverify._errors import AuditError, InputError
-from wdaverify.bracket import Bracket, Evidence
+from wdaverify._errors import InputError
 from wdaverify.domain import Box
-from wdaverify.ir.exact import exact_forward
-from wdaverify.losses import exact_margin
-from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
-from wdaverify.risk.audit import Auditor
-from wdaverify.risk.certificate import CurvePoint, RiskCertificate
-from wdaverify.risk.comparison import NominalMargins, constants_by_search, constants_without_search, risk_bounds
-from wdaverify.risk.margin_constants import Margins, largest_margins
-from wdaverify.risk.plan import worst_case_plan
-from wdaverify.risk.zero_one import zero_one_risk
-from wdaverify.transport import round_down, round_up
+from wdaverify.risk.adversarial import DistanceOptions
+from wdaverify.risk.certificate import radii_of
+from wdaverify.risk.loss_table import LOSSES as PRICED
+from wdaverify.risk.priced_certificate import certify_by_prices
+from wdaverify.risk.zero_one_certificate import ZERO_ONE, certificate_from, certify_by_distances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from fractions import Fraction
 
     from wdaverify.dataset import Dataset
     from wdaverify.ir.network import Network
-    from wdaverify.risk.margin_constants import MarginConstants
+    from wdaverify.risk.certificate import RiskCertificate
     from wdaverify.transport import WassersteinBall
 
 COMPARISON_TIME = 10.0
 """Seconds for the Lipschitz constants that a risk is compared with, at most, unless the caller says otherwise."""
 
-LOSSES = ("zero-one",)
+LOSSES = (ZERO_ONE, *PRICED)
 """The losses whose worst case can be certified."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """One threat, and what is known about every sample from Lipschitz constants."""
-
-    data: Dataset
-    ball: WassersteinBall
-    gap: float
-    auditor: Auditor
-    nominal: Fraction
-    floors: tuple[float, ...]
+__all__ = ["COMPARISON_TIME", "LOSSES", "certificate_from", "certify", "check_loss"]
 
 
 def certify(
@@ -66,7 +45,7 @@ def certify(
     gap: float | None = None,
     options: DistanceOptions | None = None,
     comparison_time: float = COMPARISON_TIME,
-    progress: Callable[[AdversarialDistance], None] | None = None,
+    progress: Callable[[Any], None] | None = None,
 ) -> RiskCertificate:
     """Certify the worst-case risk of a classifier over all distributions within a Wasserstein ball of the data.
 
@@ -79,7 +58,7 @@ def certify(
     ball
         Radius, order and ground norm of the threat.
     loss
-        ``zero-one``, the only loss of this version.
+        ``zero-one`` (a tie is an error), ``margin`` (``max_{j != y} f_j - f_y``) or ``hinge`` (``max(0, 1 + margin)``).
     domain
         The inputs that exist; ``[0, 1]^n`` by default.
     radii
@@ -87,12 +66,12 @@ def certify(
     gap
         Relative width below which a bracket counts as exact; that of the options if not given.
     options
-        How hard to look for distances, and with what.
+        How hard to search, and with what.
     comparison_time
         Seconds that the Lipschitz constants for `RiskCertificate.bounds` may take after that, within the time limit of the
         options; with 0 there are only those that need no search.
     progress
-        Called with every finished distance.
+        Called with every finished `AdversarialDistance` (zero-one), or with the bracket as it stands (`exploration.Progress`).
 
     Returns
     -------
@@ -106,10 +85,8 @@ def certify(
     AuditError
         If the worst-case plan does not survive its independent recomputation.
     """
-    from wdaverify.risk.distance import distances as search
     from wdaverify.search.engine_names import engine_for
 
-    started = time.monotonic()
     check_loss(loss)
     chosen = options or DistanceOptions()
     if gap is not None:
@@ -117,86 +94,20 @@ def certify(
     chosen = dataclasses.replace(chosen, engine=engine_for(chosen.engine, chosen.solver))
     box, asked = Box(0, 1) if domain is None else domain, radii_of(ball, radii)
     data.checked_against(network, box)
-    running = chosen.started()
-    constants: list[MarginConstants] = []
-    try:
-        found = search(network, data, norm=ball.norm, domain=box, options=running, progress=progress)
-        interrupted = False
-    except Interrupted as stop:
-        found, interrupted = stop.distances, True
-    until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
-    if not interrupted and not until.passed:
-        margins = Margins(network=network, data=data, domain=box, norm=ball.norm, solver=chosen.solver, seed=chosen.seed)
-        try:
-            constants.extend(constants_by_search(margins, found, until))
-        except KeyboardInterrupt:
-            interrupted = True
-    certificate = certificate_from(network, data, ball, found, domain=box, radii=asked, options=chosen, constants=constants)
-    return dataclasses.replace(certificate, seconds=time.monotonic() - started, interrupted=interrupted)
-
-
-def certificate_from(
-    network: Network,
-    data: Dataset,
-    ball: WassersteinBall,
-    distances: Sequence[AdversarialDistance],
-    *,
-    domain: Box | None = None,
-    radii: Sequence[float] | None = None,
-    options: DistanceOptions | None = None,
-    constants: Sequence[MarginConstants] = (),
-) -> RiskCertificate:
-    """Turn known distances into an audited certificate of the zero-one risk: one search serves all orders and radii.
-
-    Parameters
-    ----------
-    network, data, ball, domain, radii
-        As in `certify`.
-    distances
-        One per sample, in order, found for the ball's norm and this domain.
-    options
-        How the distances were searched; their gap decides what counts as exact.
-    constants
-        Further Lipschitz constants of the margins on this domain, beside those that need no search: for `RiskCertificate.bounds`,
-        and for lower bounds of the distances.
-
-    Returns
-    -------
-    RiskCertificate
-        Its ``seconds`` are those of this call.
-
-    Raises
-    ------
-    InputError
-        As `certify`.
-    AuditError
-        If the distances contradict exact evaluation, or the plan does not survive its independent recomputation.
-    """
-    started = time.monotonic()
-    chosen, box, asked = options or DistanceOptions(), Box(0, 1) if domain is None else domain, radii_of(ball, radii)
-    data.checked_against(network, box)
-    margins = tuple(_exact_margin(network, data, i) for i in range(data.count))
-    asking = Margins(network=network, data=data, domain=box, norm=ball.norm)
-    nominal = NominalMargins(
-        margins=margins, weights=tuple(data.fractions), radii=asked, order=ball.order, largest=largest_margins(asking)
-    )
-    known = [*constants_without_search(asking), *constants]
-    floors = tuple(max(each) for each in zip(*(nominal.floors(c) for c in known), strict=True))
-    _check_consistent(margins, floors, distances)
-    auditor = Auditor(network, data, box)
-    question = _Question(data=data, ball=ball, gap=chosen.gap, auditor=auditor, nominal=nominal.nominal, floors=floors)
-    return RiskCertificate(
-        network=network,
-        data=data,
-        ball=ball,
-        loss=LOSSES[0],
+    if loss == ZERO_ONE:
+        return certify_by_distances(
+            network, data, ball, domain=box, radii=asked, options=chosen, comparison_time=comparison_time, progress=progress
+        )
+    return certify_by_prices(
+        network,
+        data,
+        ball,
+        loss=PRICED[loss],
         domain=box,
-        nominal_risk=float(nominal.nominal),
-        curve=tuple(_curve_point(question, distances, radius) for radius in asked),
-        distances=tuple(distances),
-        bounds=risk_bounds(nominal, known),
+        radii=asked,
         options=chosen,
-        seconds=time.monotonic() - started,
+        comparison_time=comparison_time,
+        progress=progress,
     )
 
 
@@ -209,49 +120,4 @@ def check_loss(loss: str) -> None:
         If the loss is none of `LOSSES`.
     """
     if loss not in LOSSES:
-        raise InputError(f"loss '{loss}' is not available: only {', '.join(LOSSES)} is in this version")
-
-
-def radii_of(ball: WassersteinBall, radii: Sequence[float] | None) -> tuple[float, ...]:
-    """The radii of the curve: those asked for, checked, and the ball's own at the end if it is missing.
-
-    Raises
-    ------
-    InputError
-        If a radius is not finite and nonnegative.
-    """
-    asked = [ball.radius] if radii is None else [dataclasses.replace(ball, radius=r).radius for r in radii]
-    if ball.radius not in asked:
-        asked.append(ball.radius)
-    return tuple(asked)
-
-
-def _exact_margin(network: Network, data: Dataset, sample: int) -> Fraction:
-    """``max_{j != y} f_j(x) - f_y(x)`` at a sample, exactly."""
-    return exact_margin(exact_forward(network, data.x[sample].tolist()), int(data.y[sample]))[0]
-
-
-def _check_consistent(margins: Sequence[Fraction], floors: Sequence[float], distances: Sequence[AdversarialDistance]) -> None:
-    """The distance is 0 exactly for samples that already err; a search that says otherwise is wrong."""
-    if [d.sample for d in distances] != list(range(len(margins))):
-        raise AuditError(f"{len(distances)} distances for {len(margins)} samples, or not in their order")
-    for margin, floor, d in zip(margins, floors, distances, strict=True):
-        if (margin >= 0 and d.distance.lower > 0) or (margin < 0 and d.distance.upper == 0) or floor > d.distance.upper:
-            known = f"exact margin {float(margin):g} and distance at least {floor:g}"
-            raise AuditError(f"sample {d.sample} has {known}, but {d.distance} was found")
-
-
-def _curve_point(question: _Question, distances: Sequence[AdversarialDistance], radius: float) -> CurvePoint:
-    """The risk at one radius with its audited plan."""
-    data, ball = question.data, dataclasses.replace(question.ball, radius=radius)
-    upper = [d.distance.upper if d.point is not None or d.distance.upper == 0 else math.inf for d in distances]
-    lower = [min(max(d.distance.lower, f), top) for d, f, top in zip(distances, question.floors, upper, strict=True)]
-    found = zero_one_risk(lower, upper, data.fractions, radius=radius, order=ball.order)
-    # A correct sample has a positive distance even if its search was stopped at 0: radius 0 is known exactly.
-    # Floats that straddle the truth: the ends are rounded outward, and a risk never leaves [0, 1].
-    lowest, highest = (question.nominal, question.nominal) if radius == 0 else (found.lower, found.upper)
-    evidence = Evidence.CHECKED if radius == 0 else Evidence.weakest(*(d.distance.evidence for d in distances))
-    risk = Bracket(lower=round_down(lowest), upper=min(1.0, round_up(highest)), evidence=evidence, gap=question.gap)
-    plan = worst_case_plan(data, distances, found.moved, ball=ball)
-    question.auditor.check(plan, ball, lower=risk.lower)
-    return CurvePoint(radius=radius, risk=risk, multiplier=found.multiplier, plan=plan)
+        raise InputError(f"loss '{loss}' is unknown; give {', '.join(LOSSES)}")

@@ -30,7 +30,7 @@ from wdaverify.transport import round_up
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wdaverify.risk.adversarial import AdversarialDistance
+    from wdaverify._types import Vector
 
 SAMPLE_WISE = "sample-wise constants"
 THROUGH_HINGE = "the same through the hinge"
@@ -86,14 +86,16 @@ def constants_without_search(margins: Margins) -> tuple[MarginConstants, ...]:
 
 
 def constants_by_search(
-    margins: Margins, distances: Sequence[AdversarialDistance], deadline: Deadline
+    margins: Margins, points: Sequence[Vector | None], deadline: Deadline, *, sample_wise: bool = True
 ) -> Iterator[MarginConstants]:
     """LipSDP, exact constants and sample-wise ones, each as soon as it is known; methods that do not apply say why.
 
     Parameters
     ----------
-    distances
-        Of the samples; their points are where margins are known to be large.
+    points
+        Where the margin of each sample is known to be large; ``None`` if nowhere.
+    sample_wise
+        Whether sample-wise constants are wanted: they bound the growth of the margin, not of each ``f_j - f_y``.
 
     Raises
     ------
@@ -105,8 +107,8 @@ def constants_by_search(
         return
     known = exact_constants(margins, _share(deadline, _SHARES["exact"]))
     yield known
-    if not deadline.passed:
-        yield _sample_wise(margins, known, distances, deadline)
+    if sample_wise and not deadline.passed:
+        yield _sample_wise(margins, known, points, deadline)
 
 
 def risk_bounds(data: NominalMargins, constants: Sequence[MarginConstants]) -> tuple[RiskBound, ...]:
@@ -144,7 +146,7 @@ def _share(deadline: Deadline, part: float) -> Deadline:
 
 
 def _sample_wise(
-    margins: Margins, known: MarginConstants, distances: Sequence[AdversarialDistance], deadline: Deadline
+    margins: Margins, known: MarginConstants, points: Sequence[Vector | None], deadline: Deadline
 ) -> MarginConstants:
     """Sample-wise constants; samples that the time does not suffice for keep the constant of their label.
 
@@ -164,7 +166,7 @@ def _sample_wise(
     rates = []
     for i in range(data.count):
         share = Deadline.after(None if deadline.unlimited else deadline.remaining / (data.count - i))
-        found = search.rate(data.x[i], int(data.y[i]), known=distances[i].point, deadline=share)
+        found = search.rate(data.x[i], int(data.y[i]), known=points[i], deadline=share)
         own = GrowthRate(known.rates[i], known.excesses[i])  # better where a search was stopped far from its end
         margin = exact_margin(exact_forward(network, data.x[i].tolist()), int(data.y[i]))[0]
         rates.append(max(found, own, key=lambda rate: (distance_floor(margin + rate.excess, rate.rate), -rate.rate)))

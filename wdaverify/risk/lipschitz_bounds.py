@@ -102,6 +102,35 @@ def saturated_growth(
     return _dual(items, radius, order)
 
 
+def growth_price(constant: float, room: Fraction | None, multiplier: Fraction, order: float) -> Fraction | None:
+    """``max_t [min(Lambda t, S) - lambda t^p]``, rounded up; ``None`` where nothing bounds it.
+
+    Parameters
+    ----------
+    constant, room
+        ``Lambda >= 0``, perhaps ``inf``, and ``S >= 0``, ``None`` for no bound.
+    multiplier
+        ``lambda >= 0``.
+    order
+        p, finite.
+
+    Examples
+    --------
+    >>> growth_price(2.0, None, Fraction(1), 2.0), growth_price(2.0, Fraction(3), Fraction(1), 1.0)
+    (Fraction(1, 1), Fraction(3, 2))
+    """
+    if constant == 0 or room == 0:
+        return Fraction(0)
+    if math.isinf(constant) or multiplier == 0:
+        return room
+    steepness = Fraction(constant)
+    if order > 1:
+        return _price_up(steepness, room, multiplier, Fraction(order))
+    if steepness <= multiplier:
+        return Fraction(0)
+    return None if room is None else room * (1 - multiplier / steepness)
+
+
 def distance_floor(margin: Fraction, constant: float) -> float:
     """``d >= -m / Lambda``, rounded down: how far a sample is at least from the nearest error.
 

@@ -6,13 +6,12 @@ most N + 1 atoms.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from wdaverify.powers import power_bracket
-from wdaverify.transport import Atom, TransportPlan, distance_up, round_down, round_up
+from wdaverify.risk.mixture import atom_cost
+from wdaverify.transport import Atom, TransportPlan, round_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,16 +53,7 @@ def _atoms_of(start: Atom, point: Vector | None, *, weight: Fraction, mass: Frac
     """One atom, or two if only a part of the mass moves away from the start."""
     shipped = round_down(mass)
     if shipped > 0 and point is not None:
-        yield replace(start, mass=shipped, cost=_cost(start.point, point, ball), point=point)
+        yield replace(start, mass=shipped, cost=atom_cost(start.point, point, ball), point=point)
     rest = float(weight - Fraction(shipped)) if mass < weight or shipped == 0 else 0.0
     if rest > 0 or shipped == 0:
         yield replace(start, mass=rest)
-
-
-def _cost(start: Vector, point: Vector, ball: WassersteinBall) -> float:
-    """``||point - start||^p`` as float64, rounded up; the distance itself for order inf."""
-    distance = distance_up(start, point, ball.norm)
-    if math.isinf(ball.order) or distance == 0:
-        return distance
-    _, high = power_bracket(Fraction(distance), ball.order)
-    return math.inf if high is None else round_up(high)

@@ -1,0 +1,170 @@
+"""Prices of the cross-entropy: brackets that close on the vertices of all pieces, at every multiplier and after accidents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.convex_vertices import logits_and_distances
+from tests.networks import mlp, random_mlp
+from tests.search_prices import SearchPrices
+from tests.strategies import degenerate_networks, small_networks
+from wdaverify._deadline import Deadline
+from wdaverify._types import Norm
+from wdaverify.domain import Box
+from wdaverify.ir.evaluate import forward
+from wdaverify.pricing.cross_entropy import CrossEntropyPrices
+from wdaverify.pricing.prices import PriceQuestion
+from wdaverify.transport import GroundCost
+
+FOREVER = Deadline.after(None)
+UNIT = Box(-1, 1)
+
+
+def question(network, center, label, norm=Norm.LINF):
+    box = UNIT.sized(network.inputs)
+    return PriceQuestion(network=network, label=label, center=center, cost=GroundCost(norm), domain=box)
+
+
+def loss(logits, label):
+    """The cross-entropy (N,) of logits (N, K), by NumPy's own log-sum-exp."""
+    return np.logaddexp.reduce(logits, axis=1) - logits[:, label]
+
+
+def value_at(asked, points, multiplier):
+    return loss(forward(asked.network, points), asked.label) - multiplier * asked.cost.lengths(points - asked.center)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data(), st.integers(2, 4), st.sampled_from([Norm.L1, Norm.LINF]))
+def test_prices_close_on_the_best_vertex(data, classes, norm):
+    strategy = data.draw(st.sampled_from([small_networks, degenerate_networks]))
+    network = data.draw(strategy(outputs=classes))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    center, label = rng.uniform(-1, 1, 2), data.draw(st.integers(0, classes - 1))
+    asked = question(network, center, label, norm)
+    logits, distances = logits_and_distances(network, UNIT, center, norm)
+    losses = loss(logits, label)
+    prices = CrossEntropyPrices(asked, SearchPrices)
+    for multiplier in (0.0, *rng.exponential(2.0, 2)):
+        truth = float((losses - multiplier * distances).max())
+        assert prices.upper(multiplier) >= truth - 1e-9
+        points = prices.work(multiplier, cut=-np.inf, gap=1e-6, deadline=FOREVER)
+        assert not prices.saturated
+        assert truth - 1e-9 <= prices.upper(multiplier) <= truth + 1.1e-6
+        values = value_at(asked, points, multiplier)
+        assert values[-1] == values.max()
+        assert truth - 1.1e-6 <= values[-1] <= truth + 1e-9
+        assert (np.abs(points) <= 1).all()
+    for multiplier in rng.exponential(2.0, 20):
+        assert prices.upper(float(multiplier)) >= (losses - multiplier * distances).max() - 1e-9
+
+
+def test_ten_classes():
+    network, center = random_mlp([2, 4, 10], 5), np.array([0.2, -0.3])
+    asked = question(network, center, 7)
+    logits, distances = logits_and_distances(network, UNIT, center, Norm.LINF)
+    prices = CrossEntropyPrices(asked, SearchPrices)
+    prices.work(0.3, cut=-np.inf, gap=1e-4, deadline=FOREVER)
+    truth = (loss(logits, 7) - 0.3 * distances).max()
+    assert truth - 1e-9 <= prices.upper(0.3) <= truth + 1.1e-4
+
+
+def test_two_classes_are_priced_by_their_margin_alone():
+    network, center = random_mlp([2, 6, 2], 3), np.array([0.1, 0.4])
+    asked, built = question(network, center, 0), []
+
+    def price(inner):
+        built.append(inner)
+        return SearchPrices(inner)
+
+    prices = CrossEntropyPrices(asked, price)
+    for multiplier in (2.0, 0.5, 0.1, 0.0):
+        prices.work(multiplier, cut=-np.inf, gap=1e-8, deadline=FOREVER)
+    assert built == [asked]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3, 1e6])
+def test_logits_of_any_size(scale):
+    network = mlp(
+        [[[1.0, 2.0], [-1.0, 1.0]], scale * np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]])], [np.zeros(2), np.zeros(3)]
+    )
+    center = np.array([0.5, -0.5])
+    asked = question(network, center, 1)
+    logits, distances = logits_and_distances(network, UNIT, center, Norm.LINF)
+    prices = CrossEntropyPrices(asked, SearchPrices)
+    gap = 1e-6 * max(scale, 1.0)
+    prices.work(0.7 * scale, cut=-np.inf, gap=gap, deadline=FOREVER)
+    truth = (loss(logits, 1) - 0.7 * scale * distances).max()
+    assert truth - 1e-9 * scale <= prices.upper(0.7 * scale) <= truth + 1.1 * gap
+
+
+def test_a_constant_network():
+    network = mlp([np.zeros((2, 2)), np.zeros((3, 2))], [np.zeros(2), np.array([1.0, 2.0, 3.0])])
+    prices = CrossEntropyPrices(question(network, np.zeros(2), 0), SearchPrices)
+    points = prices.work(1.0, cut=-np.inf, gap=1e-9, deadline=FOREVER)
+    truth = np.log(1.0 + np.e + np.e**2)
+    assert truth - 1e-12 <= prices.upper(1.0) <= truth + 1e-8
+    assert points[-1].tolist() == [0.0, 0.0]
+
+
+def test_what_is_below_the_cut_is_not_refined():
+    network, center = random_mlp([2, 8, 3], 0), np.array([0.1, 0.4])
+    asked = question(network, center, 0)
+    before = SearchPrices.searches
+    prices = CrossEntropyPrices(asked, SearchPrices)
+    assert len(prices.work(0.1, cut=50.0, gap=1e-6, deadline=FOREVER)) == 0
+    assert prices.upper(0.1) <= 50.0 + 1e-6
+    assert SearchPrices.searches - before <= 2
+
+
+def test_no_time_leaves_what_was_known():
+    prices = CrossEntropyPrices(question(random_mlp([2, 8, 3], 0), np.zeros(2), 0), SearchPrices)
+    assert prices.upper(1.0) == np.inf
+    prices.work(1.0, cut=-np.inf, gap=1e-6, deadline=Deadline.after(0.0))
+    assert prices.upper(1.0) == np.inf
+
+
+class NoPrices(SearchPrices):
+    """Prices that never learn anything, and give back points that are none."""
+
+    def work(self, multiplier, *, cut, gap, deadline):
+        return np.array([[np.nan, 0.0], [7.0, 7.0], [0.5, 0.5]])
+
+
+def test_useless_prices_end_the_work():
+    prices = CrossEntropyPrices(question(random_mlp([2, 8, 3], 0), np.zeros(2), 0), NoPrices)
+    points = prices.work(1.0, cut=-np.inf, gap=1e-6, deadline=FOREVER)
+    assert prices.saturated
+    assert prices.upper(1.0) == np.inf
+    assert (np.abs(points) <= 1).all()
+
+
+class InterruptedPrices(SearchPrices):
+    """Ctrl-C in the middle of some search."""
+
+    left = 0
+
+    def work(self, multiplier, *, cut, gap, deadline):
+        InterruptedPrices.left -= 1
+        if InterruptedPrices.left < 0:
+            raise KeyboardInterrupt
+        return super().work(multiplier, cut=cut, gap=gap, deadline=deadline)
+
+
+@pytest.mark.parametrize("searches", [0, 1, 3, 6])
+def test_an_interrupt_leaves_a_valid_bracket_that_can_be_sharpened(searches):
+    center = np.array([0.3, -0.2])
+    asked = question(random_mlp([2, 8, 3], 2), center, 1)
+    logits, distances = logits_and_distances(asked.network, UNIT, center, Norm.LINF)
+    truth = (loss(logits, 1) - 0.2 * distances).max()
+    prices = CrossEntropyPrices(asked, InterruptedPrices)
+    InterruptedPrices.left = searches
+    with pytest.raises(KeyboardInterrupt):
+        prices.work(0.2, cut=-np.inf, gap=1e-7, deadline=FOREVER)
+    assert prices.upper(0.2) >= truth - 1e-9
+    InterruptedPrices.left = 1000
+    prices.work(0.2, cut=-np.inf, gap=1e-7, deadline=FOREVER)
+    assert truth - 1e-9 <= prices.upper(0.2) <= truth + 1e-6

@@ -1,0 +1,224 @@
+r"""The worst-case risk of order inf: every sample moves to the worst point of its own ball.
+
+.. math:: R_\infty(\varepsilon) = \sum_i w_i \max \{\ell(x, y_i) : x \in X,\ \|x - x_i\| \le \varepsilon\}
+
+(docs/theory.md, "Duality"). There is no budget to share: the samples whose brackets weigh most are searched, each in its ball, at
+multiplier 0, until their sum is narrow enough. A bound for a ball holds for every smaller one, a point for every larger one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._errors import AuditError
+from wdaverify.ir.exact import exact_forward
+from wdaverify.risk.exploration import Progress, part_of
+from wdaverify.transport import round_down
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import Matrix, Vector
+    from wdaverify.domain import Box
+    from wdaverify.ir.network import Network
+    from wdaverify.pricing.prices import Prices
+    from wdaverify.risk.dual import Growth
+    from wdaverify.risk.loss_table import Loss
+    from wdaverify.transport import GroundCost
+
+_LEFT = 0.5
+"""Part of the tolerance that may be left to the samples that are not searched."""
+
+_SHRINKS = (1.0, 1.0 - 2.0**-51, 1.0 - 2.0**-49, 1.0 - 2.0**-44, 1.0 - 2.0**-39, 1.0 - 2.0**-34)
+"""Draw a point inward that rounding has put outside its ball."""
+
+_NEAR = 1.0 + 2.0**-35
+"""Points that miss a ball by no more than this factor are drawn into it."""
+
+_TRIED = 4
+"""The most promising new points of an offer are evaluated exactly."""
+
+
+class BallPoints:
+    """The points known for one sample, with exact lengths (rounded up) and losses (rounded down).
+
+    Parameters
+    ----------
+    network, loss, domain, center, label, cost
+        As `columns.Columns`; of the cost only the length counts.
+    """
+
+    def __init__(self, network: Network, loss: Loss, domain: Box, center: Vector, label: int, cost: GroundCost) -> None:
+        self._network, self._loss, self._domain, self._cost = network, loss, domain, cost
+        self.center, self.label = center, label
+        self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
+        self._known: list[tuple[Fraction, Fraction, Vector]] = [(Fraction(0), self.nominal[0], center)]
+
+    def best(self, radius: float) -> tuple[Fraction, Vector]:
+        """The largest known loss within a radius, and where."""
+        within = [(value, -k) for k, (length, value, _) in enumerate(self._known) if length <= radius]
+        value, k = max(within)
+        return value, self._known[-k][2]
+
+    def offer(self, points: Matrix, radius: float) -> None:
+        """Take the points (P, n) that are better than those known within a radius."""
+        if not len(points):
+            return
+        inside = self._domain.clip(points)
+        steps = inside - self.center
+        lengths = self._cost.lengths(steps)
+        values = self._loss.rough(self._network.compiled.forward(inside), self.label)
+        values[lengths > radius * _NEAR] = -math.inf
+        for k in np.argsort(-values, kind="stable")[:_TRIED]:
+            if values[k] > float(self.best(radius)[0]):
+                self._take(inside[k], radius)
+
+    def _take(self, point: Vector, radius: float) -> None:
+        """Evaluate a point exactly, after drawing it into the ball that it may miss by rounding."""
+        for shrink in _SHRINKS:
+            inside = self._domain.clip(self.center + shrink * (point - self.center)) if shrink < 1.0 else point
+            length = self._cost.bracket(self.center, inside)[1]
+            if length is not None and length <= radius:
+                low = self._loss.bracket(exact_forward(self._network, inside.tolist()), self.label)[0]
+                self._known.append((length, Fraction(round_down(low)), inside))
+                return
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Moved:
+    """One sample of the search.
+
+    Attributes
+    ----------
+    weight
+        Positive.
+    growth
+        Of its loss.
+    warm
+        Points (P, n) to begin with.
+    open
+        Opens its prices within a radius.
+    ceilings
+        Radius to a proved upper bound of the loss there.
+    stuck
+        The radii at which a search got no further.
+    """
+
+    points: BallPoints
+    weight: Fraction
+    growth: Growth
+    warm: Matrix
+    open: Callable[[float], Prices]
+    ceilings: dict[float, Fraction] = field(default_factory=dict)
+    stuck: set[float] = field(default_factory=set)
+    prices: dict[float, Prices] = field(default_factory=dict)
+
+    def upper(self, radius: float) -> Fraction | None:
+        """A proved upper bound of the loss within a radius.
+
+        Raises
+        ------
+        AuditError
+            If a known point contradicts it.
+        """
+        bounds = [bound for reach, bound in self.ceilings.items() if reach >= radius]
+        rises = [] if math.isinf(self.growth.rate) else [Fraction(self.growth.rate) * Fraction(radius)]
+        rises += [] if self.growth.room is None else [self.growth.room]
+        bounds += [self.points.nominal[1] + min(rises)] if rises else []
+        known = self.points.best(radius)[0]
+        if bounds and min(bounds) < known:
+            raise AuditError(f"within {radius:g} no loss is said to be above {float(min(bounds))!r}, but one is {float(known)!r}")
+        return min(bounds, default=None)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Pointwise:
+    """The searches of all samples, at all radii.
+
+    Attributes
+    ----------
+    samples
+        The distinct samples of positive weight.
+    gap
+        Relative width at which a bracket is closed.
+    progress
+        Called after every search.
+    searches
+        How many searches were asked for.
+    """
+
+    loss: Loss
+    samples: Sequence[Moved]
+    gap: float
+    progress: Callable[[Progress], None] = lambda _: None
+    searches: int = 0
+
+    def lower(self, radius: float) -> Fraction:
+        """The expected loss of the points known."""
+        return sum((s.weight * s.points.best(radius)[0] for s in self.samples), Fraction(0))
+
+    def upper(self, radius: float) -> Fraction | None:
+        """The proved upper end; ``None`` if there is none."""
+        uppers = [s.upper(radius) for s in self.samples]
+        known = [u for u in uppers if u is not None]
+        if len(known) < len(uppers):
+            return None
+        return sum((s.weight * u for s, u in zip(self.samples, known, strict=True)), Fraction(0))
+
+    def close(self, radii: Sequence[float], deadline: Deadline) -> None:
+        """Work on all radii, the largest first.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If a search was interrupted; all that was found is kept.
+        AuditError
+            If prices contradict a known point.
+        """
+        ordered = sorted({radius for radius in radii if radius > 0}, reverse=True)
+        for done, radius in enumerate(ordered):
+            self._close(radius, part_of(deadline, len(ordered) - done))
+
+    def _close(self, radius: float, deadline: Deadline) -> None:
+        for sample in self.samples:
+            sample.points.offer(sample.warm, radius)
+        while not deadline.passed:
+            lower, upper = self.lower(radius), self.upper(radius)
+            tolerance = self.gap * max(1.0, 0.0 if upper is None else abs(float(upper)))
+            shares = [float(s.weight) * self._width(s, radius) for s in self.samples]
+            self.progress(Progress(radius, float(lower), math.inf if upper is None else float(upper)))
+            if sum(shares) <= tolerance:
+                return
+            gap = _LEFT * tolerance
+            chosen = [k for k, s in enumerate(self.samples) if radius not in s.stuck and self._width(s, radius) > gap]
+            if not chosen:
+                return
+            widest = max(chosen, key=lambda k: (shares[k], -k))
+            self._search(self.samples[widest], radius, gap, part_of(deadline, len(chosen)))
+
+    def _width(self, sample: Moved, radius: float) -> float:
+        upper = sample.upper(radius)
+        return math.inf if upper is None else float(upper - sample.points.best(radius)[0])
+
+    def _search(self, sample: Moved, radius: float, gap: float, deadline: Deadline) -> None:
+        """Search one sample's ball, and take note if that was not enough."""
+        self.searches += 1
+        if radius not in sample.prices:
+            sample.prices[radius] = sample.open(radius)
+            sample.prices[radius].offer(sample.points.best(radius)[1][None])
+        prices = sample.prices[radius]
+        found = prices.work(0.0, cut=self.loss.cut(float(sample.points.best(radius)[0])), gap=gap, deadline=deadline)
+        sample.points.offer(found, radius)
+        price = prices.upper(0.0)
+        if math.isfinite(price):
+            sample.ceilings[radius] = self.loss.of_price(Fraction(price))
+        elif price != math.inf:
+            raise AuditError(f"within {radius:g} the price is bounded by {price}: no point is worth so little")
+        if self._width(sample, radius) > 2.0 * gap:
+            sample.stuck.add(radius)
