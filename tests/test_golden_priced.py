@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import wdaverify as wv
-from wdaverify.domain import parse_domain
+from wdaverify.domain_file import parse_domain
 
 FOLDER = Path(__file__).parent / "data" / "golden"
 CASES = json.loads((FOLDER / "golden.json").read_text())["cases"]

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._errors import InputError
-from wdaverify._types import Norm
-from wdaverify.pricing.candidates import Candidates, admissible
+from wdaverify.pricing.candidates import Candidates, drawn_within, value_at
 from wdaverify.pricing.cell_optimum import cell_optimum
-from wdaverify.pricing.clipping import Interest, clip
+from wdaverify.pricing.clipping import clip
+from wdaverify.pricing.interest import Interest
 from wdaverify.pricing.pair_search import PairSearch, shell_inputs
 from wdaverify.pricing.shells import ShellTable
 from wdaverify.search.question import Question
@@ -56,16 +55,9 @@ class SearchPrices:
     ----------
     nodes, searches
         Programs solved and pairs searched so far.
-
-    Raises
-    ------
-    InputError
-        If the cost is not of order 1 in l1 or linf, unscaled.
     """
 
     def __init__(self, question: PriceQuestion, backend: Backend) -> None:
-        if question.cost.norm is Norm.L2 or question.cost.order != 1.0 or question.cost.scales is not None:
-            raise InputError("the search prices l1 and linf with order 1 and without weights")
         self.question, self.backend = question, backend
         self.candidates = Candidates(question)
         self.nodes = self.searches = 0
@@ -85,6 +77,29 @@ class SearchPrices:
     def offer(self, points: Matrix) -> None:
         """Candidates for warm starts."""
         self.candidates.add(points)
+
+    def polish(self, multiplier: float, deadline: Deadline) -> Matrix:
+        """The best point known for a multiplier (1, n), moved to the best points of its cell and of those that it then meets."""
+        best = self.candidates.points[np.argmax(self.candidates.values(multiplier))]
+        point = self.polished(best, multiplier, deadline)
+        self.candidates.add(point[None])
+        return point[None]
+
+    def polished(self, point: Vector, multiplier: float, deadline: Deadline) -> Vector:
+        """A point of the domain within reach whose value is no lower, from the linear programs of a few cells."""
+        question, value = self.question, value_at(self.question, point, multiplier)
+        inputs = shell_inputs(question, multiplier, 0.0, float(self.table.edges[-1]))
+        for _ in range(_POLISHES):
+            logits = question.network.compiled.forward(point[None])[0]
+            row = question.rows[int(np.argmax(question.rows @ logits))]
+            better = cell_optimum(self.backend, question.network, row, inputs, point, deadline)
+            if better is None:
+                break
+            better = drawn_within(question, better[None])[0]
+            if not value_at(question, better, multiplier) > value:
+                break
+            point, value = better, value_at(question, better, multiplier)
+        return point
 
     def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
         """Lower ``upper(multiplier)``, as `Prices.work` says."""
@@ -151,7 +166,7 @@ class _Pricing:
         table, question = self._table, self._question
         shell, rival = divmod(pair, table.rivals)
         goal = Question.of(question.rows[[rival]], inputs=question.network.inputs, offsets=np.array([-target]))
-        inputs = shell_inputs(question, self._multiplier, float(table.edges[shell + 1]))
+        inputs = shell_inputs(question, self._multiplier, *map(float, table.edges[[shell, shell + 1]]))
         self._prices.searches += 1
 
         def accept(point: Vector) -> bool:
@@ -161,25 +176,12 @@ class _Pricing:
 
     def _improve(self, point: Vector, target: float) -> bool:
         """Whether a point reaches the target: it is polished, kept, and the target rises."""
-        value, question = self._value(point), self._question
-        if value <= target - self._gap:
+        question = self._question
+        point = drawn_within(question, point[None])[0]
+        if not value_at(question, point, self._multiplier) > target - self._gap:
             return False
-        inputs = shell_inputs(question, self._multiplier, float(self._table.edges[-1]))
-        for _ in range(_POLISHES):
-            logits = question.network.compiled.forward(question.domain.clip(point)[None])[0]
-            row = question.rows[int(np.argmax(question.rows @ logits))]
-            better = cell_optimum(self._prices.backend, question.network, row, inputs, point, self._deadline)
-            if better is None or not self._value(better) > value:
-                break
-            point, value = better, self._value(better)
+        point = self._prices.polished(point, self._multiplier, self._deadline)
+        value = value_at(question, point, self._multiplier)
         self._prices.candidates.add(point[None])
         self._target = max(self._target, value + self._gap)
         return value > target - _NEAR * self._gap
-
-    def _value(self, point: Vector) -> float:
-        """Gain less price of the point, pulled into the domain and within reach."""
-        question = self._question
-        inside = admissible(question, np.asarray(point)[None])[0]
-        step = inside - question.center
-        gain = float((question.rows @ question.network.compiled.forward(inside[None])[0]).max())
-        return gain - self._multiplier * float(question.cost.values(step))

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify.transport import GroundCost
+
 if TYPE_CHECKING:
     from wdaverify._types import BoolArray, Matrix, Vector
     from wdaverify.pricing.prices import PriceQuestion
+
+
+_SHRINKS = (0.0, 2.0**-52, 2.0**-50, 2.0**-46, 2.0**-40)
+"""Parts by which a point is drawn further in when rounding keeps it out of reach."""
+
+_SURELY = 1.0 - 2.0**-30
+"""Lengths up to this part of the reach are within it, whatever was rounded."""
+
+
+def drawn_within(question: PriceQuestion, points: Matrix) -> Matrix:
+    """The points (P, n) clipped to the domain, and those out of reach drawn towards the sample until they are within."""
+    inside = question.domain.clip(np.asarray(points, dtype=np.float64))
+    if not np.isfinite(question.reach):
+        return np.asarray(inside)
+    center, lengths = question.center, question.cost.lengths(inside - question.center)
+    measure = GroundCost(question.cost.norm, 1.0, question.cost.scales)
+    for k in np.flatnonzero(np.asarray(lengths) > _SURELY * question.reach):
+        start, length = inside[k], float(lengths[k])
+        for shrink in _SHRINKS:
+            high = measure.bracket(inside[k].tolist(), center)[1]
+            if high is not None and high <= Fraction(question.reach):
+                break
+            step = (start - center) * (min(1.0, question.reach / length) * (1.0 - shrink))
+            inside[k] = question.domain.clip(center + step)
+        else:
+            inside[k] = center
+    return np.asarray(inside)
+
+
+def value_at(question: PriceQuestion, point: Vector, multiplier: float) -> float:
+    """Gain less price of a point (n,), in float64."""
+    gain = float((question.rows @ question.network.compiled.forward(point[None])[0]).max())
+    return gain - multiplier * float(question.cost.values(point - question.center))
 
 
 class Candidates:
@@ -21,11 +57,11 @@ class Candidates:
         self.add(question.center[None])
 
     def add(self, points: Matrix) -> Vector:
-        """Remember points (P, n), pulled into the domain and within reach; gains (P,), ``-inf`` for what is not finite."""
+        """Remember points (P, n) drawn into the domain and within reach; their gains (P,), ``-inf`` for what are no points."""
         question = self._question
-        proposed = np.asarray(points, dtype=np.float64).reshape(-1, question.network.inputs)
-        finite: BoolArray = np.asarray(np.isfinite(proposed).all(axis=1))
-        inside = admissible(question, np.where(finite[:, None], proposed, question.center))
+        points = np.asarray(points, dtype=np.float64).reshape(-1, question.network.inputs)
+        finite: BoolArray = np.asarray(np.isfinite(points).all(axis=1))
+        inside = drawn_within(question, np.where(finite[:, None], points, question.center))
         gains = (question.network.compiled.forward(inside) @ question.rows.T).max(axis=1)
         steps = inside - question.center
         kept: BoolArray = finite & np.isfinite(gains)
@@ -41,20 +77,3 @@ class Candidates:
     def best(self, multiplier: float) -> float:
         """The largest value."""
         return float(self.values(multiplier).max(initial=-np.inf))
-
-
-def admissible(question: PriceQuestion, points: Matrix) -> Matrix:
-    """Points (P, n) moved towards the sample until they lie in the domain and within reach, both as float64 sees them.
-
-    The best points of a ball lie on its sphere, where a program's solution is outside as often as not.
-    """
-    inside = np.array(question.domain.clip(points))
-    for digits in (*range(52, -1, -1), 0):  # a little shorter each time, at last the sample itself
-        steps = inside - question.center
-        distances = np.asarray(question.cost.lengths(steps))
-        beyond: BoolArray = distances > question.reach
-        if not beyond.any():
-            break
-        shares = (1.0 - 2.0**-digits) * question.reach / distances[beyond]
-        inside[beyond] = question.domain.clip(question.center + shares[:, None] * steps[beyond])
-    return inside

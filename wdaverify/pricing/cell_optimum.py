@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from wdaverify.program.backend import Backend
     from wdaverify.search.inputs import InputSet
 
+_CUTS = 12
+"""Rounds of tangents where length or cost are curved; the point is then no vertex."""
+
 
 def cell_optimum(
     backend: Backend, network: Network, row: Vector, inputs: InputSet, point: Vector, deadline: Deadline
@@ -48,7 +51,13 @@ def cell_optimum(
         integer=np.zeros(columns.count, dtype=np.bool_),
         sense=Sense.MAXIMISE,
     )
-    result = backend.solve(program, SolveOptions(deadline=deadline))
-    if result.primal is None or result.primal.shape != (columns.count,) or not np.isfinite(result.primal).all():
-        return None
-    return np.asarray(columns.matrix @ result.primal + columns.origin)
+    for _ in range(_CUTS if columns.curved else 1):
+        result = backend.solve(program, SolveOptions(deadline=deadline))
+        best = result.primal
+        if best is None or best.shape != (columns.count,) or not np.isfinite(best).all():
+            return None
+        cuts = columns.cuts(best)
+        if cuts is None or deadline.passed:
+            break
+        program = program.with_rows(cuts[0], cuts[1], np.full(len(cuts[1]), np.inf))
+    return np.asarray(columns.matrix @ best + columns.origin)

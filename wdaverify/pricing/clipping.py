@@ -8,6 +8,9 @@ every other form satisfies there, for any ``mu >= 0``,
 a linear form less a multiple of the cost, which `pricing.growth` bounds over the shell. Narrower ranges give a lower form
 above g, which narrows the ranges again. A pair is empty when even its own form stays below the target. Whatever is returned
 holds for points of interest and no others: a bound of g that rests on it is never below the target.
+
+Two half-spaces are tried: the form that bounds g best, and the one of plain slopes, which is weaker for g and often
+better for others. Neither is better for all.
 """
 
 from __future__ import annotations
@@ -17,17 +20,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._tolerances import TINY, UNIT_ROUNDOFF
 from wdaverify.bounds.backward import Chords, Relaxation, Rows
 from wdaverify.pricing.ball_bounds import BallBounds, chunks, forms_above
-from wdaverify.pricing.growth import priced_ends
-from wdaverify.pricing.shells import touching
+from wdaverify.pricing.interest import HalfSpaces
+from wdaverify.pricing.slopes import sloped_gains
 
 if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import BoolArray, IntArray, Matrix, Vector
     from wdaverify.ir.compiled import ReluStep
-    from wdaverify.pricing.growth import Ground
+    from wdaverify.pricing.interest import Interest
 
 _ROUNDS = 12
 
@@ -36,41 +38,6 @@ _LEAST = 0.015
 
 _MULTIPLIERS = (0.25, 1.0, 4.0)
 """Factors on each row's own multiplier that are tried; the best one becomes the row's."""
-
-_LARGEST = 1e30
-"""Multipliers are no larger than a few times this."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Interest:
-    """Which points of which shells are of interest.
-
-    Attributes
-    ----------
-    rows
-        The gains as rows of the logits, (P, K).
-    inner, outer
-        Radii of the shells, (P,).
-    multiplier, target
-        Points with ``gain - multiplier * cost >= target``.
-    """
-
-    ground: Ground
-    rows: Matrix
-    inner: Vector
-    outer: Vector
-    multiplier: float
-    target: float
-
-    def __getitem__(self, index: IntArray | BoolArray) -> Interest:
-        """Some of the pairs."""
-        return Interest(self.ground, self.rows[index], self.inner[index], self.outer[index], self.multiplier, self.target)
-
-    def ends(self, forms: Matrix, constants: Vector, prices: Vector, pairs: IntArray | slice) -> Vector:
-        """Upper bounds (R,) of ``form.x + constant - price * cost`` over the shells of the pairs (R,)."""
-        ground, inner, outer = self.ground, self.inner[pairs], self.outer[pairs]
-        lines = ground.lines(forms, constants, touching(inner, outer)[:, ::2])
-        return priced_ends(lines, prices, ground.costs(inner, up=False), ground.costs(outer, up=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,104 +67,96 @@ def clip(interest: Interest, start: BallBounds, deadline: Deadline) -> Clipped:
     start
         Bounds on the shells of the pairs, (P, neurons).
     """
-    count = len(interest.rows)
-    low, high = start.low.copy(), start.high.copy()
-    tops, empty = np.full(count, np.inf), np.zeros(count, dtype=bool)
-    active, scale, last = np.arange(count), np.ones((count, 2, low.shape[1])), np.full(count, np.inf)
+    clipping, active = _Clipping(interest, start), np.arange(len(interest.rows))
     for turn in range(_ROUNDS):
-        own, part = interest[active], BallBounds(start.compiled, start.charges, low[active], high[active])
-        forms, constants = _gains(own, part)
-        ends = own.ends(forms, constants, np.full(len(active), own.multiplier), slice(None))
-        before = tops[active]
-        tops[active] = np.minimum(tops[active], np.maximum(ends, own.target))
-        empty[active] |= ends < own.target
-        going = ~empty[active]
-        if turn:
-            excess = (tops[active] - own.target) < (1.0 - _LEAST) * (before - own.target)
-            going &= excess | (widths(part) < (1.0 - _LEAST) * last[active])
-        last[active] = widths(part)
-        if turn == _ROUNDS - 1 or deadline.passed or not going.any():
+        active = clipping.bound_gains(active)
+        if turn == _ROUNDS - 1 or deadline.passed or not len(active):
             break
-        own, active = own[going], active[going]
-        narrower, void = _narrowed(own, part[np.flatnonzero(going)], (forms[going], constants[going]), scale, active)
-        low[active], high[active] = narrower.low, narrower.high
-        empty[active[void]] = True
-        tops[active[void]] = own.target
-        active = active[~void]
-        if not len(active):
-            break
-    return Clipped(BallBounds(start.compiled, start.charges, low, high), tops, empty)
+        active = clipping.narrow(active)
+    return Clipped(clipping.bounds, clipping.tops, clipping.empty)
 
 
-def widths(bounds: BallBounds) -> Vector:
+class _Clipping:
+    """The state of all pairs."""
+
+    def __init__(self, interest: Interest, start: BallBounds) -> None:
+        count = len(interest.rows)
+        self._interest = interest
+        self.bounds = BallBounds(start.compiled, start.charges, start.low.copy(), start.high.copy())
+        self.tops, self.empty = np.full(count, np.inf), np.zeros(count, dtype=bool)
+        self._heights = np.full(count, np.inf)
+        self._slopes = (start.high > -start.low).astype(np.float64)
+        self._gains = np.zeros((count, start.compiled.inputs)), np.zeros(count)
+        self._multipliers = np.ones((2, count, 2, start.low.shape[1]))
+
+    def bound_gains(self, active: IntArray) -> IntArray:
+        """Bound the gains of some pairs; those are returned that are not empty and still shrink."""
+        own, part, target = self._interest[active], self.bounds[active], self._interest.target
+        forms, constants, ends, self._slopes[active] = sloped_gains(own, part, self._slopes[active])
+        self._gains[0][active], self._gains[1][active] = forms, constants
+        before, heights = self.tops[active], triangle_heights(part)
+        self.tops[active] = np.minimum(before, np.maximum(ends, target))
+        self.empty[active] |= ends < target
+        shrinks = (self.tops[active] - target) < (1.0 - _LEAST) * (before - target)
+        shrinks |= heights < (1.0 - _LEAST) * self._heights[active]
+        self._heights[active] = heights
+        return np.asarray(active[shrinks & ~self.empty[active]])
+
+    def narrow(self, active: IntArray) -> IntArray:
+        """Bound all unstable neurons of some pairs again, layer by layer; the pairs that do not turn out empty."""
+        own, part = self._interest[active], self.bounds[active]
+        halves = HalfSpaces.of(own, *(v[active] for v in self._gains)), HalfSpaces.of(own, *_plain_gains(own, part))
+        chords: dict[int, Chords] = {}
+        relaxation = Relaxation(part.compiled, part.charges, chords)
+        for step in part.compiled.relus:
+            low, high = part.low[:, step.neurons], part.high[:, step.neurons]
+            owner, entries = np.nonzero((low < 0) & (high > 0))
+            for rows in chunks(len(owner), part.compiled):
+                self._narrow_entries(step, relaxation, halves, part, (owner[rows], entries[rows]), active)
+            chords[step.slot] = Chords.of(part.low[:, step.neurons], part.high[:, step.neurons])
+        self.bounds.low[active], self.bounds.high[active] = part.low, part.high
+        void = (part.low > part.high).any(axis=1)
+        self.empty[active[void]] = True
+        self.tops[active[void]] = self._interest.target
+        return np.asarray(active[~void])
+
+    def _narrow_entries(
+        self,
+        step: ReluStep,
+        relaxation: Relaxation,
+        halves: tuple[HalfSpaces, HalfSpaces],
+        part: BallBounds,
+        where: tuple[IntArray, IntArray],
+        active: IntArray,
+    ) -> None:
+        """Bound some entries of a layer at the points of interest; the ends in `part` are changed in place."""
+        owner, entries = where
+        rows = Rows.of_entries(relaxation, step.source, entries, owner)
+        forms, constants = forms_above(relaxation, rows)
+        neuron, side = entries + step.first, np.repeat([0, 1], len(owner))
+        index = np.tile(active[owner], 2), side, np.tile(neuron, 2)
+        best = np.full(len(rows.owner), np.inf)
+        for half, multipliers in zip(halves, self._multipliers, strict=True):
+            tried = multipliers[index]
+            ends = np.array([half.ends(forms, constants, rows.owner, factor * tried) for factor in _MULTIPLIERS])
+            multipliers[index] = tried * np.array(_MULTIPLIERS)[np.argmin(ends, axis=0)]
+            best = np.minimum(best, ends.min(axis=0))
+        part.high[owner, neuron] = np.minimum(part.high[owner, neuron], best[: len(owner)])
+        part.low[owner, neuron] = np.maximum(part.low[owner, neuron], -best[len(owner) :])
+
+
+def triangle_heights(bounds: BallBounds) -> Vector:
     """The sum of the heights of the triangles of each region, (B,)."""
     low, high = bounds.low, bounds.high
     unstable = (low < 0) & (high > 0)
     return np.asarray(np.where(unstable, -low * high / np.where(unstable, high - low, 1.0), 0.0).sum(axis=1))
 
 
-def _gains(interest: Interest, bounds: BallBounds) -> tuple[Matrix, Vector]:
-    """Forms above each pair's own gain: (P, n) and (P,)."""
+def _plain_gains(interest: Interest, bounds: BallBounds) -> tuple[Matrix, Vector]:
+    """Forms above each pair's own gain, (P, n) and (P,)."""
     relaxation, count = bounds.relaxation(), len(interest.rows)
     forms, constants = np.empty((count, bounds.compiled.inputs)), np.empty(count)
     for part in chunks(count, bounds.compiled):
         owner = np.arange(count)[part]
         forms[part], constants[part] = forms_above(relaxation, Rows.of_forms(bounds.compiled.output, interest.rows[part], owner))
     return forms, constants
-
-
-def _narrowed(
-    interest: Interest, bounds: BallBounds, gain: tuple[Matrix, Vector], scale: Matrix, pairs: IntArray
-) -> tuple[BallBounds, BoolArray]:
-    """Bound all unstable neurons again, layer by layer, under the half-space; and which pairs turn out empty."""
-    compiled, low, high = bounds.compiled, bounds.low, bounds.high
-    chords: dict[int, Chords] = {}
-    relaxation = Relaxation(compiled, bounds.charges, chords)
-    half = gain[0], _down_by(gain[1], interest.target), np.abs(gain[0]).sum(axis=1)
-    for step in compiled.relus:
-        own = step.neurons
-        owner, entries = np.nonzero((low[:, own] < 0) & (high[:, own] > 0))
-        for part in chunks(2 * len(owner), compiled):
-            b, k = owner[part], entries[part]
-            if len(b):
-                _narrow(interest, relaxation, step, half, (low, high), scale, (b, k, pairs[b]))
-        chords[step.slot] = Chords.of(low[:, own], high[:, own])
-    return bounds, np.asarray((low > high).any(axis=1))
-
-
-def _down_by(constants: Vector, target: float) -> Vector:
-    """``constants - target``, rounded up."""
-    return np.asarray(np.nextafter(constants - target, np.inf))
-
-
-def _narrow(
-    interest: Interest,
-    relaxation: Relaxation,
-    step: ReluStep,
-    half: tuple[Matrix, Vector, Vector],
-    ends: tuple[Matrix, Matrix],
-    scale: Matrix,
-    where: tuple[IntArray, IntArray, IntArray],
-) -> None:
-    """Bound some entries of a layer under their pairs' half-spaces; the ends are changed in place."""
-    b, k, pairs = where
-    rows = Rows.of_entries(relaxation, step.source, k, b)
-    forms, constants = forms_above(relaxation, rows)
-    neuron, owner, side = k + step.first, np.concatenate([b, b]), np.repeat([0, 1], len(b))
-    index = np.concatenate([pairs, pairs]), side, np.concatenate([neuron, neuron])
-    size = np.abs(forms).sum(axis=1) / np.maximum(half[2][owner], np.abs(forms).sum(axis=1) / _LARGEST + TINY)
-    best, chosen = np.full(len(owner), np.inf), scale[index]
-    for factor in _MULTIPLIERS:
-        mu = factor * scale[index] * size
-        mixed = forms + mu[:, None] * half[0][owner]
-        shift = mu * half[1][owner]
-        error = 8.0 * UNIT_ROUNDOFF * (np.abs(constants) + np.abs(shift)) + TINY
-        error += 4.0 * UNIT_ROUNDOFF * ((np.abs(forms) + mu[:, None] * np.abs(half[0][owner])) @ interest.ground.sizes)
-        prices = np.nextafter(mu * interest.multiplier, 0.0)
-        value = interest.ends(mixed, constants + shift + error, prices, owner)
-        chosen = np.where(value < best, factor * scale[index], chosen)
-        best = np.fmin(best, value)
-    scale[index] = chosen
-    low, high = ends
-    high[b, neuron] = np.minimum(high[b, neuron], best[: len(b)])
-    low[b, neuron] = np.maximum(low[b, neuron], -best[len(b) :])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from wdaverify.pricing.by_search import SearchPrices
 from wdaverify.pricing.whole_domain import WholeDomainPrices
 from wdaverify.search.milp import maximise_by_milp
 
@@ -21,5 +22,5 @@ def _by_milp(question: PriceQuestion, backend: Backend) -> Prices:
     return WholeDomainPrices(question, backend, maximise_by_milp)
 
 
-ENGINES: dict[str, PricesOf] = {"search": WholeDomainPrices, "milp": _by_milp}
+ENGINES: dict[str, PricesOf] = {"search": SearchPrices, "milp": _by_milp}
 """Engine name to what it makes of a question."""

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from wdaverify.search.question import Question
 
 
-def shell_inputs(question: PriceQuestion, multiplier: float, outer: float) -> InputSet:
-    """The ball of a shell, and what its points cost."""
-    regions = Regions.balls(question.domain, question.center[None], [outer], question.cost.norm)
-    return InputSet(regions, CostTerm(question.center, question.cost.norm, multiplier))
+def shell_inputs(question: PriceQuestion, multiplier: float, inner: float, outer: float) -> InputSet:
+    """The points of a shell, and what they cost."""
+    cost, center, box = question.cost, question.center, question.domain
+    steps = np.nextafter(outer / (np.ones(len(center)) if cost.scales is None else cost.scales), np.inf)
+    lower = np.maximum(box.lower, np.nextafter(center - steps, -np.inf))
+    upper = np.minimum(box.upper, np.nextafter(center + steps, np.inf))
+    return InputSet(Regions(lower[None], upper[None]), CostTerm(center, cost, multiplier, inner, outer))
 
 
 class PairSearch:

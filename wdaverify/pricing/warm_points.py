@@ -1,10 +1,10 @@
 """Points of large gain about many samples, at many distances: where the search for the worst case begins.
 
 For each sample, radius and rival the gain is ascended on the ball, cut with the domain, by conditional gradients: a linear
-function of gradient g has its maximum on the ball at the point where coordinates have used their rooms up to the radius (linf: all;
-l1: in the order of ``|g_k|``; l2: in proportion to g), and the walk steps towards it (Frank and Wolfe 1956, *An algorithm for
-quadratic programming*). So it stays inside, and with full steps it visits vertices. All walks are one batch, whose gradients are
-one backward pass through the network. Nothing is promised about the points.
+function of gradient g has its maximum on the ball at the point where coordinates have used their rooms up to the radius
+(linf: all; l1: in the order of ``|g_k|``; l2: in proportion to g), and the walk steps towards it (Frank and Wolfe 1956, *An
+algorithm for quadratic programming*). So it stays inside, and with full steps it visits vertices. All walks are one batch,
+whose gradients are one backward pass through the network. Nothing is promised about the points.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _RATIO = 1.5
 
 _STEPS = 30
 """Steps of a walk, the first half of them full."""
+
+_JITTER = 0.1
+"""Where the first gradient is taken: this part of the radius away."""
 
 _ROWS = 2**14
 """Walks of one batch, at most."""
@@ -71,7 +74,9 @@ def _batch(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Bo
     rows = np.zeros((len(sample), network.outputs))
     rows[np.arange(len(sample)), rival] = 1.0
     rows[np.arange(len(sample)), y[sample]] = -1.0
-    found = _walked(network, rows, x[sample], radius, ground, box, np.random.default_rng(seed))
+    drawn = np.random.default_rng(seed).uniform(-1.0, 1.0, (len(sample), x.shape[1]))
+    jitter = _JITTER * radius[:, None] * drawn / np.sqrt(x.shape[1])
+    found = _walked(network, rows, (x[sample], radius, ground, box), jitter)
     logits = network.compiled.forward(found)
     margins = logits - logits[np.arange(len(found)), y[sample]][:, None]
     margins[np.arange(len(found)), y[sample]] = -np.inf
@@ -83,17 +88,15 @@ def _batch(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Bo
         yield found[own[gains[own] > better[:-1]]]
 
 
-def _walked(
-    network: Network, rows: Matrix, centers: Matrix, radius: Vector, ground: GroundCost, box: Box, rng: np.random.Generator
-) -> Matrix:
+def _walked(network: Network, rows: Matrix, balls: tuple[Matrix, Vector, GroundCost, Box], jitter: Matrix) -> Matrix:
     """The best point of each walk (R, n)."""
-    compiled, index = network.compiled, np.arange(len(rows))
-    x = centers + 1e-3 * radius[:, None] * 0.0
-    best, best_value = x.copy(), np.full(len(x), -np.inf)
+    centers, radius, ground, box = balls
+    compiled, x = network.compiled, box.clip(centers + jitter)
+    best, best_value = centers.copy(), np.full(len(x), -np.inf)
     for step in range(_STEPS + 1):
         values = compiled.trace(x)
         value = np.einsum("rk,rk->r", values[compiled.output], rows)
-        better = value > best_value
+        better = (value > best_value) & (step > 0)
         best[better], best_value[better] = x[better], value[better]
         if step == _STEPS:
             break
@@ -101,7 +104,6 @@ def _walked(
         target = extreme_points(slopes, centers, radius, ground, box)
         part = 1.0 if step < 2 else 2.0 / (step + 1.0)
         x = x + part * (target - x)
-    del index, rng
     return box.clip(best)
 
 
