@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import wdaverify as wv
 from tests.constrained_oracle import brute_price
+from tests.lying_sessions import LIES, LyingBackend
 from tests.networks import mlp, random_mlp
 from wdaverify._deadline import Deadline
 from wdaverify.pricing.constrained import ConstrainedPrices
@@ -175,6 +177,21 @@ def test_a_deadline_or_an_interrupt_leaves_proved_bounds(monkeypatch):
     assert stopped.upper(0.1) >= truth - LEEWAY
     monkeypatch.undo()
     assert bracket(stopped, 0.1)[1] >= truth - LEEWAY
+
+
+@cache
+def honest_price() -> float:
+    return brute_price(random_mlp([3, 5, 2], 7), 0, np.array([1, 0.5, 0.5]), COUNTS, norm="l1", multiplier=0.2)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_solver_makes_bounds_weaker_at_worst(lie):
+    network, center = random_mlp([3, 5, 2], 7), np.array([1, 0.5, 0.5])
+    prices = ConstrainedPrices(question_of(network, COUNTS, center, norm="l1"), LyingBackend(lie))
+    prices.work(0.2, cut=-np.inf, gap=GAP, deadline=Deadline.after(0.4))
+    truth = honest_price()
+    assert prices.points.best(0.2) - LEEWAY <= truth <= prices.upper(0.2) + LEEWAY
+    assert all(COUNTS.broken(point) is None for point in prices.points.points)
 
 
 def test_what_cannot_be_priced_is_refused():

@@ -125,3 +125,14 @@ def test_the_tabular_instance_from_the_command_line(tmp_path, capsys):
     assert main(["certify", *files, "--quiet", "--output", str(tmp_path / "none.json")]) == 2
     assert "give --loss margin" in capsys.readouterr().err
     assert not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize(("order", "norm"), [(1.0, "linf"), (1.0, "l1"), (2.0, "l1"), (1.0, "l2")])
+def test_boxes_with_weights_and_frozen_features_cost_the_same_in_both_engines(order, norm):
+    """Without integers and rows the engine for boxes prices; a row that never binds calls the other one."""
+    network, data = setting(6)
+    plain = wv.Domain(wv.Box([0, 0, 0], [3, 1, 1]), weights=[0.5, 2, 1], frozen=[0, 0, 1])
+    rows = wv.Domain(plain.box, weights=plain.weights, frozen=plain.frozen, rows=[[1, 1, 1]], limits=[100])
+    one, other = (certified(network, data, norm=norm, radius=0.2, order=order, domain=d, gap=1e-3).risk for d in (plain, rows))
+    assert max(one.lower, other.lower) <= min(one.upper, other.upper)
+    assert one.status == other.status == "exact"

@@ -47,7 +47,7 @@ def written(tmp_path, text, name="domain.toml"):
 
 
 def test_a_toml_file_says_all_there_is(tmp_path):
-    domain = wv.load_domain(written(tmp_path, TOML))
+    domain = wv.load_domain(str(written(tmp_path, TOML)))
     assert domain.box.lower.tolist() == [0, 0, 0, 0, 0]
     assert domain.box.upper.tolist() == [120, 10, 10, 1, 1]
     assert domain.frozen.tolist() == [False, True, False, False, False]

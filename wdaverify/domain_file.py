@@ -59,8 +59,8 @@ def parse_domain(text: str) -> Box | Domain:
     return Box(lower, upper)
 
 
-def load_domain(path: Path) -> Box | Domain:
-    """Read a domain from a `.npz` or `.toml` file.
+def load_domain(path: str | Path) -> Box | Domain:
+    """Read a domain from a `.npz` or `.toml` file; the formats are those of `domain_file` and `domain_toml`.
 
     Raises
     ------
@@ -69,11 +69,12 @@ def load_domain(path: Path) -> Box | Domain:
     """
     from wdaverify.domain_toml import read_domain_toml
 
+    file = Path(path)
     try:
-        return read_domain_toml(path) if path.suffix.lower() == ".toml" else _from_npz(path)
+        return read_domain_toml(file) if file.suffix.lower() == ".toml" else _from_npz(file)
     except (DomainError, DataError) as error:
         message = str(error)
-        raise DomainError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+        raise DomainError(message if message.startswith(str(file)) else f"{file}: {message}") from None
 
 
 def _from_npz(path: Path) -> Box | Domain:

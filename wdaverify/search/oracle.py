@@ -250,13 +250,13 @@ def exact_value(network: Network, question: Question, inputs: InputSet) -> Calla
     A question's rows are upper approximations of the true ones by rounding alone; the value speaks about the rows as given.
     """
     rows = [[Fraction(v) for v in row] for row in question.rows.tolist()]
-    side = [[Fraction(v) for v in row] for row in question.side_rows.tolist()]
+    side = [[(int(k), Fraction(float(row[k]))) for k in np.flatnonzero(row)] for row in question.side_rows]
     regions, cost = inputs.regions, inputs.cost
 
     def value(point: Vector) -> float | None:
         x = [Fraction(v) for v in point.tolist()]
         for row, offset in zip(side, question.side_offsets.tolist(), strict=True):
-            if sum((a * v for a, v in zip(row, x, strict=True)), Fraction(offset)) < 0:
+            if sum((a * x[k] for k, a in row), Fraction(offset)) < 0:
                 return None
         ball = None if regions.center is None or regions.radius is None else (regions.center[0], regions.radius[0])
         if regions.norm is not None and ball is not None and distance_up(ball[0], point, regions.norm) > ball[1]:
