@@ -13,7 +13,9 @@ from tests.strategies import small_networks
 from wdaverify._errors import InputError
 from wdaverify._types import Norm
 from wdaverify.bounds.crown import crown_bounds
-from wdaverify.bounds.priced import Shells, priced_maximum, tangent_constant
+from wdaverify.bounds.priced import priced_maximum
+from wdaverify.bounds.rooms import Shells
+from wdaverify.bounds.tangents import tangent_constant
 from wdaverify.domain import Box, Regions
 from wdaverify.program.backend import get_backend
 from wdaverify.search.cost import CostTerm

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wdaverify._errors import InputError
-from wdaverify.bounds.priced import Shells, priced_maximum
+from wdaverify.bounds.priced import priced_maximum
+from wdaverify.bounds.rooms import Shells
 from wdaverify.transport import GroundCost
 
 if TYPE_CHECKING:
