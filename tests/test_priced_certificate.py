@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from tests.test_envelope import by_program
 from wdaverify._errors import AuditError, DomainError
 from wdaverify.dataset import Dataset
 from wdaverify.domain import Box
+from wdaverify.ir.load import load
 from wdaverify.risk.adversarial import DistanceOptions
 from wdaverify.risk.certify import certify
 from wdaverify.risk.loss_table import LOSSES
 from wdaverify.risk.priced_certificate import certify_by_prices
+from wdaverify.risk.pricers import pricer_for
 from wdaverify.transport import WassersteinBall
 
 # f = (0, 2 relu(x - 1/4) - 3 relu(x - 1/2) + 2 relu(x - 3/4) - 1/4): up, down, up again
@@ -154,3 +157,41 @@ def test_no_time_is_a_valid_bracket():
 def test_a_half_bounded_domain_is_refused():
     with pytest.raises(DomainError, match="neither bounded nor all of R"):
         certify(HILLS, DATA, WassersteinBall(0.1), loss="margin", domain=Box(0, np.inf))
+
+
+IRIS = [
+    ("margin", "linf", {0.05: -0.593443, 0.2: 6.697004}),
+    ("hinge", "linf", {0.05: 3.452445}),
+    ("margin", "l1", {0.05: -3.120248, 0.2: 2.202970}),
+    ("hinge", "l1", {0.05: 1.902666}),
+]
+
+
+@pytest.mark.parametrize(("loss", "norm", "values"), IRIS)
+def test_iris_has_the_risks_of_the_theory_within_few_searches(loss, norm, values):
+    """The table of docs/theory.md; the first row with at most 15 searches after the attack."""
+    folder = Path(__file__).parent / "data" / "golden"
+    network, data = load(folder / "g14_iris.onnx"), Dataset.load(folder / "g14_iris.npz")
+    works = []
+
+    def pricer(question):
+        prices = pricer_for("search", "highs")(question)
+        plain = prices.work
+
+        class Counted:
+            upper, offer = staticmethod(prices.upper), staticmethod(prices.offer)
+
+            def work(self, multiplier, **limits):
+                works.append(multiplier)
+                return plain(multiplier, **limits)
+
+        return Counted()
+
+    found = certify_by_prices(
+        network, data, WassersteinBall(0.05, norm=norm), loss=LOSSES[loss], domain=UNIT, radii=list(values),
+        options=DistanceOptions(engine="search"), comparison_time=0.0, pricer=pricer,
+    )  # fmt: skip
+    for point, value in zip(found.curve, values.values(), strict=True):
+        assert point.risk.exact
+        assert point.risk.lower == pytest.approx(value, abs=1e-5)
+    assert len(works) <= 15 * len(values) + 5 * (len(values) - 1)
