@@ -47,9 +47,9 @@ def bracket(prices, multiplier, *, cut=-np.inf, gap=GAP) -> tuple[float, float]:
 
 @pytest.mark.parametrize("norm", ["linf", "l1"])
 @pytest.mark.parametrize(("domain", "center"), CASES, ids=["one-hot", "integer and rows", "frozen"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_price_is_that_of_every_integer_point_and_cell(seed, domain, center, norm):
-    network = random_mlp([domain.features, 4, 3, 3], seed)
+    network = random_mlp([domain.features, 3, 3, 3], seed)
     prices = prices_of(question_of(network, domain, center, norm=norm))
     for multiplier in (0.0, 0.25, 1.0):
         lower, upper = bracket(prices, multiplier)
@@ -93,7 +93,7 @@ def test_all_points_satisfy_everything_and_the_cut_is_kept():
     assert prices.upper(0.1) <= top + 1.01 * GAP
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.integers(-2, 2), min_size=3, max_size=3), st.sampled_from(["l1", "linf", "l2"]))
 def test_weights_of_powers_of_two_are_a_change_of_units(seed, exponents, norm):
     """``f(x)`` at cost ``||S x||`` is ``f(x' / S)`` at cost ``||x'||``: all numbers stay floats."""

@@ -58,7 +58,8 @@ class Constraints:
         broken = self.broken_row(point)
         if broken is None:
             return None
-        value = float(np.dot(self.rows[broken], point))
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = float(np.dot(self.rows[broken], point))
         return f"row {broken} has the value {value!r}, above its limit {float(self.limits[broken])!r}"
 
     def broken_row(self, point: Vector) -> int | None:
@@ -82,6 +83,9 @@ class Constraints:
 
 _DOUBT = 2.0**-51
 """Times the number of terms and their size: more than the rounding of a dot product."""
+
+_LEAST_WEIGHT = 1e-60
+"""Weights and their squares stay far from the ends of the range of floats."""
 
 _SMALLEST = 1e-290
 """More than what underflows in a dot product."""
@@ -118,6 +122,10 @@ def positive_weights(values: ArrayLike, n: int) -> Vector:
     if (array <= 0).any():
         k = int(np.flatnonzero(array <= 0)[0])
         raise DomainError(f"weights[{k}] is {array[k]:g}; a feature that moves must cost something, one that cannot is frozen")
+    extreme = np.flatnonzero((array < _LEAST_WEIGHT) | (array > 1.0 / _LEAST_WEIGHT))
+    if len(extreme):
+        k = int(extreme[0])
+        raise DomainError(f"weights[{k}] is {array[k]:g}; give a number from {_LEAST_WEIGHT:g} to {1.0 / _LEAST_WEIGHT:g}")
     return array
 
 

@@ -82,6 +82,8 @@ def _from_npz(path: Path) -> Box | Domain:
     if unknown:
         raise DomainError(f"array '{unknown[0]}' is unknown; give {', '.join((*_ENDS, *_CONSTRAINTS))}")
     lower, upper = (_finite_or_infinite(arrays[name], name).ravel() for name in _ENDS)
+    if not len(lower):
+        raise DomainError("lower is empty: the domain has no feature")
     box = Box(lower, upper)
     if not any(name in arrays for name in _CONSTRAINTS):
         return box

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify.bracket import Evidence
 from wdaverify.pricing.candidates import Candidates, drawn_within, value_at
 from wdaverify.pricing.cell_optimum import cell_optimum
 from wdaverify.pricing.clipping import clip
@@ -56,6 +57,8 @@ class SearchPrices:
     nodes, searches
         Programs solved and pairs searched so far.
     """
+
+    evidence = Evidence.CHECKED
 
     def __init__(self, question: PriceQuestion, backend: Backend) -> None:
         self.question, self.backend = question, backend
@@ -104,9 +107,7 @@ class SearchPrices:
     def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
         """Lower ``upper(multiplier)``, as `Prices.work` says."""
         _Pricing(self, multiplier, cut, gap, deadline).run()
-        values = self.candidates.values(multiplier)
-        order = np.argsort(values, kind="stable")
-        return self.candidates.points[order[values[order] > cut]]
+        return self.candidates.above(multiplier, cut)
 
 
 class _Pricing:

@@ -77,3 +77,9 @@ class Candidates:
     def best(self, multiplier: float) -> float:
         """The largest value."""
         return float(self.values(multiplier).max(initial=-np.inf))
+
+    def above(self, multiplier: float, cut: float) -> Matrix:
+        """The points whose value exceeds `cut`, the best last."""
+        values = self.values(multiplier)
+        order = np.argsort(values, kind="stable")
+        return np.asarray(self.points[order[values[order] > cut]])

@@ -168,8 +168,8 @@ def priced_ends(lines: Lines, prices: Vector, low: Vector, high: Vector) -> Vect
     price, first, last = prices[:, None], low[:, None], high[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         excess = slopes - price
-        alone = heights + np.maximum(excess * first, excess * last)
-        alone += 8.0 * UNIT_ROUNDOFF * (np.abs(heights) + (slopes + price) * last) + TINY
+        ends = [heights + excess * c + 8.0 * UNIT_ROUNDOFF * (np.abs(heights) + (slopes + price) * c) for c in (first, last)]
+        alone = np.maximum(*ends) + TINY
         best = np.where(np.isnan(alone), np.inf, alone).min(axis=1)
         if slopes.shape[1] == 1:
             return np.asarray(best)

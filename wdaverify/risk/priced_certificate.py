@@ -165,9 +165,8 @@ def _checked(domain: Box | Domain, inputs: int) -> Box | Domain:
     sized = domain.sized(inputs)
     if not sized.bounded:
         free = ~(np.isfinite(sized.box.lower) & np.isfinite(sized.box.upper) | sized.frozen)
-        raise DomainError(
-            f"{sized.name(int(np.flatnonzero(free)[0]))} is not bounded: with constraints, features need finite ends"
-        )
+        name = sized.name(int(np.flatnonzero(free)[0]))
+        raise DomainError(f"{name} is not bounded: in a domain with constraints all features that move need finite ends")
     return sized
 
 
