@@ -20,9 +20,9 @@ from wdaverify.functionals import parse_functional
 from wdaverify.growth.slope import slope
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.shifted import shifted
+from wdaverify.pricing.by_search import SearchPrices
 from wdaverify.pricing.far import FarPrices
 from wdaverify.pricing.prices import PriceQuestion
-from wdaverify.pricing.whole_domain import WholeDomainPrices
 from wdaverify.pricing.whole_space import WholeSpacePrices
 from wdaverify.program.backend import get_backend
 from wdaverify.transport import GroundCost
@@ -78,7 +78,7 @@ def question(network, center, norm=Norm.LINF, order=1.0):
 
 
 def whole(asked):
-    return WholeSpacePrices(asked, lambda box: WholeDomainPrices(replace(asked, domain=box), HIGHS), HIGHS, slope=0.5)
+    return WholeSpacePrices(asked, lambda box: SearchPrices(replace(asked, domain=box), HIGHS), HIGHS, slope=0.5)
 
 
 @pytest.mark.parametrize("rate", [0.51, 0.6, 0.75, 0.95])
