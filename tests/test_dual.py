@@ -16,6 +16,7 @@ from wdaverify._errors import AuditError
 from wdaverify._types import Norm
 from wdaverify.domain import Box
 from wdaverify.pricing.prices import PriceQuestion
+from wdaverify.region import Region
 from wdaverify.risk.columns import Columns
 from wdaverify.risk.dual import Ceiling, Growth
 from wdaverify.risk.lipschitz_bounds import growth_price
@@ -55,7 +56,7 @@ def sample(loss, prices, growth=None, order=1.0):
     cost = GroundCost(Norm.L1, order)
     question = PriceQuestion(network=NETWORK, label=1, center=CENTER, cost=cost, domain=Box(0, 1).sized(2))
     known, table = prices(question, GRID), LOSSES[loss]
-    columns = Columns(NETWORK, table, question.domain, CENTER, 1, cost)
+    columns = Columns(NETWORK, table, Region.of(question.domain, CENTER), CENTER, 1, cost)
     return known, columns, Ceiling(table, known, columns, growth or Growth(), order)
 
 
@@ -105,7 +106,7 @@ def test_columns_never_promise_more_than_their_points_hold(seed, order, norm):
     """Costs are at least, losses at most the true ones; the hull is that of all points offered, up to rounding."""
     rng = np.random.default_rng(seed)
     cost = GroundCost(norm, order)
-    columns = Columns(NETWORK, LOSSES["margin"], Box(0, 1).sized(2), CENTER, 1, cost)
+    columns = Columns(NETWORK, LOSSES["margin"], Region.of(Box(0, 1).sized(2), CENTER), CENTER, 1, cost)
     points = rng.uniform(0, 1, (30, 2))
     for part in np.split(points, 3):
         columns.offer(part)

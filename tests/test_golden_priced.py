@@ -17,6 +17,17 @@ NORMS = {"1": "l1", "2": "l2", "inf": "linf"}
 ORDERS = {"R1": ("1",), "R2": ("2",), "Rinf": ("inf",), "R1_Rn": ("1",), "Rp_margin_any_p": ("1", "1.5", "3", "inf")}
 
 
+QUICK = {("R2", "l1", "hinge"), ("R1", "l1", "hinge"), ("R1", "l2", "margin"), ("R1", "linf", "margin"), ("R1", "linf", "hinge")}
+"""Of the planar case and its curved costs, those that are always checked; the others are the same code in other numbers."""
+
+
+def is_slow(case, field, norm, order, loss):
+    """Whether a question takes more than a few seconds and has a quick sister."""
+    if field == "Rp_margin_any_p":
+        return norm != "linf" and order not in ("1", "inf")
+    return case["name"] == "g11_2d_K2" and field in ("R1", "R2") and (field, norm, loss) not in QUICK
+
+
 def questions():
     for case in CASES:
         answers = case.get("expected_by_r") or dict.fromkeys(NORMS, case["expected"])
@@ -27,7 +38,9 @@ def questions():
                     for order in orders if by_radius else ():
                         domain = "Rn" if field == "R1_Rn" else case["domain_option"]
                         name = f"{case['name']}-{NORMS[r]}-{field}-{order}-{loss}"
-                        yield pytest.param(case, domain, NORMS[r], order, loss, by_radius, expected["mean"][loss], id=name)
+                        marks = [pytest.mark.slow] if is_slow(case, field, NORMS[r], order, loss) else []
+                        mean = expected["mean"][loss]
+                        yield pytest.param(case, domain, NORMS[r], order, loss, by_radius, mean, id=name, marks=marks)
 
 
 @pytest.mark.parametrize(("case", "domain", "norm", "order", "loss", "values", "mean"), list(questions()))

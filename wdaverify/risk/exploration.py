@@ -49,6 +49,11 @@ _PATIENCE = 40
 _PROGRESS = 0.98
 """A round is progress if the bracket is narrower than this part of the narrowest one that counted."""
 
+_STEP = 1.5
+"""Ratio of multipliers at which the dual is looked at without a search."""
+
+_MOST_STEPS = 12
+
 _LARGEST = math.nextafter(math.inf, 0.0)
 
 
@@ -139,6 +144,32 @@ class Exploration:
             self._close(radius, part_of(deadline, len(ordered) - done))
 
     def _close(self, radius: float, deadline: Deadline) -> None:
+        """Work on one radius; where it stays open, other multipliers may say more than that of the master."""
+        self._scan(radius)
+        self._loop(radius, deadline)
+        upper = self.upper(radius)
+        if upper is None or upper - self.master(radius).value > self._tolerance(upper):
+            self._scan(radius)
+
+    def _scan(self, radius: float) -> None:
+        """Evaluate the dual at larger and smaller multipliers while that lowers the upper end: no search, known bounds only."""
+        start = min(max(_float(self.master(radius).multiplier), self._least_multiplier(radius)), _LARGEST)
+        for factor in (_STEP, 1.0 / _STEP) if start > 0.0 else ():
+            multiplier, best = start, self.upper(radius)
+            for _ in range(_MOST_STEPS):
+                multiplier *= factor
+                if not self._least_multiplier(radius) <= multiplier <= _LARGEST:
+                    break
+                self._evaluate(multiplier)
+                found = self.upper(radius)
+                if found is None or (best is not None and found >= best):
+                    break
+                best = found
+
+    def _tolerance(self, upper: Fraction | None) -> float:
+        return self.gap * max(1.0, 1.0 if upper is None else abs(_float(upper)))
+
+    def _loop(self, radius: float, deadline: Deadline) -> None:
         narrowest, patience = math.inf, _PATIENCE
         while patience > 0:
             master = self.master(radius)
@@ -147,7 +178,7 @@ class Exploration:
             upper = self.upper(radius)
             width = math.inf if upper is None else float(upper - master.value)
             self.progress(Progress(radius, float(master.value), math.inf if upper is None else float(upper)))
-            tolerance = self.gap * max(1.0, 1.0 if upper is None else abs(float(upper)))
+            tolerance = self._tolerance(upper)
             if width <= tolerance or deadline.passed:
                 return
             patience, narrowest = (_PATIENCE, width) if width < _PROGRESS * narrowest else (patience - 1, narrowest)
