@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _POWER = 2.0**-46
 """Relative error granted to a power of two floats, whose libraries promise a few ulps."""
 
+_DEAR = 2.0**330
+"""Higher prices are replaced by this one, which bounds no less and whose products with costs do not overflow."""
+
 _NEWTON = 6
 """Steps for the multiplier of l2."""
 
@@ -165,7 +168,7 @@ def priced_ends(lines: Lines, prices: Vector, low: Vector, high: Vector) -> Vect
     [0.5]
     """
     slopes, heights = lines
-    price, first, last = prices[:, None], low[:, None], high[:, None]
+    price, first, last = np.minimum(prices, _DEAR)[:, None], low[:, None], high[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         excess = slopes - price
         ends = [heights + excess * c + 8.0 * UNIT_ROUNDOFF * (np.abs(heights) + (slopes + price) * c) for c in (first, last)]

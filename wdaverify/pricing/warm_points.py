@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify._tolerances import TINY
 from wdaverify._types import Norm
 from wdaverify.attack.ascent import gradients
 
@@ -34,6 +35,12 @@ _STEPS = 30
 
 _JITTER = 0.1
 """Where the first gradient is taken: this part of the radius away."""
+
+_ACTIVE_SETS = 6
+"""Iterations for the step to the l2 ball; what is then too long is shortened."""
+
+_NEGLIGIBLE = 1e-200
+"""Squares of relative slopes below this are none."""
 
 _ROWS = 2**14
 """Walks of one batch, at most."""
@@ -126,14 +133,15 @@ def extreme_points(slopes: Matrix, centers: Matrix, radius: Vector, ground: Grou
 
 
 def _l2_moves(size: Matrix, room: Matrix, left: Matrix) -> Matrix:
-    """``min(s size, room)`` with the s at which the length is the radius, by bisection of its logarithm."""
-    norm = np.linalg.norm(size, axis=1, keepdims=True)
-    size = size / np.where(norm > 0, norm, 1.0)
-    low, high = left, left
-    for _ in range(20):
-        high = np.where(np.linalg.norm(np.minimum(high * size, room), axis=1, keepdims=True) < left, 2.0 * high, high)
-    for _ in range(30):
-        middle = np.sqrt(low * high)
-        short = np.linalg.norm(np.minimum(middle * size, room), axis=1, keepdims=True) < left
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
-    return np.asarray(np.minimum(low * size, room))
+    """``min(s size, room)`` with the s at which the length is the radius, by the active-set iteration of its breakpoints."""
+    size = np.where(room > 0, size / np.maximum(size.max(axis=1, keepdims=True), TINY), 0.0)
+    factor = left / np.maximum(np.linalg.norm(size, axis=1, keepdims=True), 1.0)  # the norm is at least 1, or all are 0
+    for _ in range(_ACTIVE_SETS):
+        full = factor * size >= room
+        free = np.square(np.where(full, 0.0, size)).sum(axis=1, keepdims=True)
+        free = np.where(free > _NEGLIGIBLE, free, 0.0)
+        rest = np.square(left) - np.square(np.where(full, room, 0.0)).sum(axis=1, keepdims=True)
+        factor = np.where((free > 0) & (rest > 0), np.sqrt(np.maximum(rest, 0.0) / np.maximum(free, _NEGLIGIBLE)), factor)
+    moves = np.minimum(factor * size, room)
+    length = np.linalg.norm(moves, axis=1, keepdims=True)
+    return np.asarray(moves * (left / np.maximum(length, np.maximum(left, TINY))))
