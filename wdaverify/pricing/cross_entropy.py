@@ -29,11 +29,11 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wdaverify.pricing.directions import Directions
 from wdaverify.pricing.loss_shells import loss_shells
 from wdaverify.pricing.points_met import PointsMet
-from wdaverify.pricing.softmax_regions import RegionNode
+from wdaverify.pricing.rival_growth import RivalGrowth
+from wdaverify.pricing.shell_trees import ShellTrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix
     from wdaverify.pricing.prices import PriceQuestion, Prices
+    from wdaverify.pricing.softmax_regions import RegionNode
 
 _COARSE = 0.25
 """A form is first priced to this part of what it may exceed the loss by, then to a quarter of that, and so on."""
@@ -75,19 +76,17 @@ class CrossEntropyPrices:
     def __init__(self, question: PriceQuestion, price: Callable[[PriceQuestion], Prices]) -> None:
         self._question, self._price = question, price
         self._points = PointsMet(question)
+        self._growth = RivalGrowth(Directions(question, price), question.label, question.network.outputs)
         self.saturated = False
 
     @cached_property
-    def _roots(self) -> list[RegionNode]:
-        """One tree per shell and class that can lead there; every form is low at the sample."""
-        sample, nodes = self._points.logits[:1], []
-        for shell in loss_shells(self._question, self._price):
-            nodes += [RegionNode.of(shell, region, region.steps(sample), np.zeros(1)) for region in shell.regions]
-        return nodes
+    def _trees(self) -> list[ShellTrees]:
+        """The trees of all shells."""
+        return [ShellTrees(shell, self._growth) for shell in loss_shells(self._question, self._price)]
 
     def upper(self, multiplier: float) -> float:
         """A proved upper bound of ``phi(multiplier)`` from all forms priced so far."""
-        return max((node.upper(multiplier) for node in self._roots), default=math.inf)
+        return max(trees.upper(multiplier) for trees in self._trees)
 
     def offer(self, points: Matrix) -> None:
         """Points (P, n) of the domain where the loss may be large."""
@@ -97,8 +96,13 @@ class CrossEntropyPrices:
         """As `Prices.work`, where the value of a point is its true cross-entropy less its cost."""
         self.saturated = False
         refinement = _Refinement(self._points, multiplier, cut, gap, deadline)
-        for node in self._roots:
-            refinement.push(node, math.inf, 0)
+        if len(self._trees) > 1:
+            self._growth.work(multiplier, self._points, gap, deadline)
+        for trees in self._trees:
+            inherited = trees.upper(multiplier)
+            if inherited > max(cut, self._points.best(multiplier)) + gap:
+                for node in trees.latest(self._points):
+                    refinement.push(node, inherited, 0)
         self.saturated = refinement.run()
         return self._points.above(multiplier, cut, most=_RETURNED)
 

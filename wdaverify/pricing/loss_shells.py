@@ -1,8 +1,8 @@
 r"""Shells about a sample, on which the logits keep within narrower ranges than on the whole domain.
 
-With radii ``r_0 > r_1 > ...`` every point within reach lies in a shell ``r_(k+1) <= length <= r_k`` or in the last ball. The ranges of
-the logits on the ball ``r_k`` hold on its shell, and with them the regions that are halved. The cost of a shell's points is at
-least ``r_(k+1)^p``, which enters with a multiplier of its own: for every ``mu <= lambda``
+With radii ``r_0 > r_1 > ...`` every point within reach lies in a shell ``r_(k+1) <= length <= r_k`` or in the last ball. The
+ranges of the logits on the ball ``r_k`` hold on its shell, and with them the regions that are halved. The cost of a shell's
+points is at least ``r_(k+1)^p``, which enters with a multiplier of its own: for every ``mu <= lambda``
 
 .. math:: \max_{shell} (g - \lambda\, cost) \le \max_{ball} (g - \mu\, cost) - (\lambda - \mu)\, r_{k+1}^p.
 """
@@ -23,13 +23,13 @@ from wdaverify.pricing.softmax_rows import LogitRegion
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wdaverify._types import Matrix
+    from wdaverify._types import Matrix, Vector
     from wdaverify.pricing.prices import PriceQuestion, Prices
 
 _SHELLS = 12
 """Radii that halve from one to the next."""
 
-_FEW_CLASSES = 3
+_FEW_CLASSES = 4
 """With so few classes, halving regions needs no narrow ranges."""
 
 _ROUNDED = 1.0 - 2.0**-40
@@ -38,23 +38,41 @@ _ROUNDED = 1.0 - 2.0**-40
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LossShell:
-    """The points of a question with costs of at least `least`, within the reach of `directions`' questions.
+    """The points of a question with costs between `least` and `most`.
 
     Attributes
     ----------
     label
         Of the sample.
-    most
-        No point of the shell costs more, ``inf`` if that is not known: in float64, to choose points by.
-    regions
-        Hold the logits of all points of the shell; one per class that can lead.
+    ranges
+        Proved upper bounds (K, K) of ``f_c - f_j`` in row c and column j.
+    directions
+        Of the ball of the shell.
     """
 
     label: int
     least: float
     most: float
+    ranges: Matrix
     directions: Directions
-    regions: tuple[LogitRegion, ...]
+
+    def regions(self, ceilings: Vector) -> tuple[LogitRegion, ...]:
+        """Regions, one per class that can lead, that hold the logits of all points of the shell.
+
+        Parameters
+        ----------
+        ceilings
+            Proved upper bounds (K,) of ``f_c - f_label`` on the shell.
+        """
+        ranges, regions = self.ranges.copy(), []
+        ranges[:, self.label] = np.minimum(ranges[:, self.label], ceilings)
+        for leader in range(len(ranges)):
+            # the leader is not below the label: what c exceeds the label by, it exceeds the leader by at most
+            lower, upper = -ranges[leader], np.minimum(np.minimum(ranges[:, leader], ranges[:, self.label]), 0.0)
+            upper[leader] = 0.0
+            if (lower <= upper).all():
+                regions.append(LogitRegion(leader, lower + 0.0, upper))
+        return tuple(regions)
 
 
 def loss_shells(question: PriceQuestion, price: Callable[[PriceQuestion], Prices]) -> list[LossShell]:
@@ -63,13 +81,15 @@ def loss_shells(question: PriceQuestion, price: Callable[[PriceQuestion], Prices
     ranges = logit_ranges(question, radii)
     shells = []
     for k, radius in enumerate(radii):
-        asked = replace(question, reach=min(question.reach, radius))
         inner = radii[k + 1] if k + 1 < len(radii) else 0.0
-        least = float(np.float64(inner * _ROUNDED) ** question.cost.order) * _ROUNDED
-        most = float(np.float64(radius) ** question.cost.order)
-        regions = leading_regions(ranges[k])
         shells.append(
-            LossShell(label=question.label, least=least, most=most, directions=Directions(asked, price), regions=regions)
+            LossShell(
+                label=question.label,
+                least=float(np.float64(inner * _ROUNDED) ** question.cost.order) * _ROUNDED,
+                most=float(np.float64(radius / _ROUNDED) ** question.cost.order) / _ROUNDED,
+                ranges=ranges[k],
+                directions=Directions(replace(question, reach=min(question.reach, radius)), price),
+            )
         )
     return shells
 
@@ -112,13 +132,3 @@ def _balls(question: PriceQuestion, radii: list[float]) -> Regions:
     widths = np.array(radii)[:, None] / scales / _ROUNDED
     lower = np.maximum(box.lower, np.nextafter(center - widths, -np.inf))
     return Regions(lower, np.minimum(box.upper, np.nextafter(center + widths, np.inf)))
-
-
-def leading_regions(ranges: Matrix) -> tuple[LogitRegion, ...]:
-    """Regions, one per class that can lead, that hold all logits within ranges (K, K)."""
-    regions = []
-    for leader in range(len(ranges)):
-        lower, upper = -ranges[leader], np.minimum(ranges[:, leader], 0.0)
-        if (lower <= upper).all():
-            regions.append(LogitRegion(leader, lower + 0.0, upper))
-    return tuple(regions)

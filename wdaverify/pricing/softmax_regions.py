@@ -45,7 +45,7 @@ _CAP_SLACK = 2.0**-40
 
 
 class View(NamedTuple):
-    """How high a form less its price is at the points met (P,), ``-inf`` beyond its shell, for one multiplier of the shell's own."""
+    """How high a form less its price is at the points met (P,), for one multiplier of the shell's own; ``-inf`` beyond it."""
 
     multiplier: float
     heights: Vector
@@ -93,10 +93,9 @@ class RegionNode:
     def own(self, multiplier: float) -> float:
         """What the region and its form prove about the loss less its price on the shell."""
         least = self.shell.least
-        bounds = [self.cap - multiplier * least]
-        for known in {multiplier} | self.worked:
-            if known <= multiplier:
-                bounds.append(self.form.upper(known) + self.row.offset - (multiplier - known) * least)
+        known = [each for each in {multiplier, *self.worked} if each <= multiplier]
+        bounds = [self.form.upper(each) + self.row.offset - (multiplier - each) * least for each in known]
+        bounds.append(self.cap - multiplier * least)
         sizes = abs(self.cap) + abs(self.row.offset) + multiplier * least
         return min(bound + 8.0 * UNIT_ROUNDOFF * (sizes + abs(bound)) if math.isfinite(bound) else math.inf for bound in bounds)
 
