@@ -145,6 +145,25 @@ def test_no_time_leaves_a_valid_bound(classes):
         assert len(prices.work(1.0, cut=-np.inf, gap=1e-6, deadline=Deadline.after(0.0))) == 1
 
 
+@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("order", [1.0, 1.5, 2.0])
+def test_every_cost_and_reach(norm, order):
+    axis = np.linspace(-1, 1, 101)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    center, reach = np.array([0.2, -0.3]), 0.6
+    cost = GroundCost(norm, order, np.array([2.0, 0.5]) if order == 2.0 else None)
+    for classes in (2, 5):
+        network = random_mlp([2, 5, classes], classes)
+        asked = PriceQuestion(network=network, label=0, center=center, cost=cost, domain=UNIT.sized(2), reach=reach)
+        prices = CrossEntropyPrices(asked, SearchPrices)
+        points = prices.work(1.3, cut=-np.inf, gap=1e-4, deadline=Deadline.after(0.4))
+        assert (cost.lengths(points - center) <= reach).all()
+        within = grid[cost.lengths(grid - center) <= reach]
+        for multiplier in (0.0, 0.5, 1.3, 4.0):
+            values = loss(forward(network, within), 0) - multiplier * cost.values(within - center)
+            assert prices.upper(multiplier) >= values.max() - 1e-12
+
+
 class NoPrices(SearchPrices):
     """Prices that never learn anything, and give back points that are none."""
 

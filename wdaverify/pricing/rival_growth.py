@@ -98,8 +98,12 @@ class RivalGrowth:
             best = np.argmin(prices + slopes[:, None] * aim, axis=0)
             own, slope = prices[best, np.arange(self._classes)], slopes[best]
             own[self._label] = slope[self._label] = 0.0
+            if not np.isfinite(own).all():  # a rival was not priced yet: nothing bounds it
+                return math.inf
             ends = [self._at(cost, own, slope) - multiplier * cost for cost in (least, most)]
             bounds.append(max(ends) + _SLACK * (1.0 + max(abs(end) for end in ends) + multiplier * most))
+        if not all(math.isfinite(bound) for bound in bounds):
+            return math.inf
         return min(bounds)
 
     def _at(self, cost: float, prices: Vector, slopes: Vector) -> float:
