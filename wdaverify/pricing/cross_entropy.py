@@ -30,9 +30,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wdaverify.pricing.directions import Directions
-from wdaverify.pricing.logit_ranges import leading_regions
+from wdaverify.pricing.loss_shells import loss_shells
 from wdaverify.pricing.points_met import PointsMet
-from wdaverify.pricing.softmax_regions import RegionNode
+from wdaverify.pricing.rival_growth import RivalGrowth
+from wdaverify.pricing.shell_trees import ShellTrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +41,16 @@ if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix
     from wdaverify.pricing.prices import PriceQuestion, Prices
+    from wdaverify.pricing.softmax_regions import RegionNode
 
 _COARSE = 0.25
 """A form is first priced to this part of what it may exceed the loss by, then to a quarter of that, and so on."""
 
 _FAILURES = 4
 """How often in a row a region is halved although the prices of its form failed: those of other forms may do better."""
+
+_WARM = 16
+"""Points that prices of a new form are offered."""
 
 _RETURNED = 32
 """Points that one piece of work gives back at most."""
@@ -69,20 +74,19 @@ class CrossEntropyPrices:
     """
 
     def __init__(self, question: PriceQuestion, price: Callable[[PriceQuestion], Prices]) -> None:
+        self._question, self._price = question, price
         self._points = PointsMet(question)
-        self._directions = Directions(question, price)
-        self._question = question
+        self._growth = RivalGrowth(Directions(question, price), question.label, question.network.outputs)
         self.saturated = False
 
     @cached_property
-    def _roots(self) -> list[RegionNode]:
-        """One tree per class that can lead."""
-        regions = leading_regions(self._question)
-        return [RegionNode.root(region, self._question.label, self._directions, self._points) for region in regions]
+    def _trees(self) -> list[ShellTrees]:
+        """The trees of all shells."""
+        return [ShellTrees(shell, self._growth) for shell in loss_shells(self._question, self._price)]
 
     def upper(self, multiplier: float) -> float:
         """A proved upper bound of ``phi(multiplier)`` from all forms priced so far."""
-        return max((node.upper(multiplier) for node in self._roots), default=math.inf)
+        return max(trees.upper(multiplier) for trees in self._trees)
 
     def offer(self, points: Matrix) -> None:
         """Points (P, n) of the domain where the loss may be large."""
@@ -91,9 +95,14 @@ class CrossEntropyPrices:
     def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
         """As `Prices.work`, where the value of a point is its true cross-entropy less its cost."""
         self.saturated = False
-        refinement = _Refinement(self._directions, self._points, multiplier, cut, gap, deadline)
-        for node in self._roots:
-            refinement.push(node, math.inf, 0)
+        refinement = _Refinement(self._points, multiplier, cut, gap, deadline)
+        if len(self._trees) > 1:
+            self._growth.work(multiplier, self._points, gap, deadline)
+        for trees in self._trees:
+            inherited = trees.upper(multiplier)
+            if inherited > max(cut, self._points.best(multiplier)) + gap:
+                for node in trees.latest(self._points):
+                    refinement.push(node, inherited, 0)
         self.saturated = refinement.run()
         return self._points.above(multiplier, cut, most=_RETURNED)
 
@@ -101,16 +110,8 @@ class CrossEntropyPrices:
 class _Refinement:
     """Work at one multiplier: the region with the highest bound is refuted by a point, priced, or halved."""
 
-    def __init__(
-        self,
-        directions: Directions,
-        points: PointsMet,
-        multiplier: float,
-        cut: float,
-        gap: float,
-        deadline: Deadline,
-    ) -> None:
-        self._directions, self._points, self._multiplier = directions, points, multiplier
+    def __init__(self, points: PointsMet, multiplier: float, cut: float, gap: float, deadline: Deadline) -> None:
+        self._points, self._multiplier = points, multiplier
         self._cut, self._gap, self._deadline = cut, gap, deadline
         self._heap: list[tuple[float, int, RegionNode, int]] = []
         self._begun: set[RegionNode] = set()
@@ -150,19 +151,22 @@ class _Refinement:
         return stuck
 
     def _children(self, node: RegionNode) -> tuple[RegionNode, ...]:
-        return node.children or node.halve(self._directions, self._points, self._multiplier, self._gap)
+        return node.children or node.halve(self._points, self._multiplier, self._gap)
 
     def _refuted(self, node: RegionNode) -> bool:
-        """Whether a point met shows that the region's form cannot prove enough."""
-        return node.peak(self._points, self._multiplier) > self._floor + 0.5 * self._gap
+        """Whether points met show that the region's form cannot prove enough."""
+        return node.view(self._points, self._multiplier).peak > self._floor + 0.5 * self._gap
 
     def _price(self, node: RegionNode) -> bool:
         """Lower the bound of a form until it is low enough or refuted; false if neither was reached."""
         gap = max(0.5 * self._gap, _COARSE * node.excess)
         while not self._deadline.passed:
-            cut = self._floor + 0.5 * self._gap - node.row.offset
-            warm = node.nearest(self._points, self._multiplier)
-            self._points.add(node.form.work(self._multiplier, warm, cut=cut, gap=gap, deadline=self._deadline))
+            view = node.view(self._points, self._multiplier)
+            paid = (self._multiplier - view.multiplier) * node.shell.least
+            cut = self._floor + 0.5 * self._gap - node.row.offset + paid
+            warm = self._points.inputs[view.highest(_WARM)]
+            self._points.add(node.form.work(view.multiplier, warm, cut=cut, gap=gap, deadline=self._deadline))
+            node.worked.add(view.multiplier)
             if node.own(self._multiplier) <= self._floor + self._gap or self._refuted(node):
                 return True
             if gap <= 0.5 * self._gap:
