@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wdaverify.pricing.whole_domain import WholeDomainPrices
+
 from wdaverify.program.backend import get_backend
 
 HIGHS = get_backend("highs")

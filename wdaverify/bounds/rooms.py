@@ -98,7 +98,7 @@ class Rooms:
     @property
     def largest(self) -> Vector:
         """The largest size of each form, positive."""
-        return np.maximum(self.sizes.max(axis=1, initial=0.0), TINY)
+        return np.asarray(np.maximum(self.sizes.max(axis=1, initial=0.0), TINY))
 
 
 _NO_ROOM = 1e-150
