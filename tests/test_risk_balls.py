@@ -13,6 +13,7 @@ from wdaverify._deadline import Deadline
 from wdaverify.domain import Box
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_table import LOSSES
+from wdaverify.risk.pricers import session_backend
 from wdaverify.risk.seekers import PointwiseSeeker, RiskQuestion
 
 LINEAR = mlp([[[0.0, 0.0], [-1.0, -0.7]]], [[0.0, 0.0]])
@@ -21,7 +22,7 @@ RISE = {"linf": 1.7, "l1": 1.0, "l2": math.hypot(1.0, 0.7)}
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1"])
-@pytest.mark.parametrize(("scale", "radius"), [(1.0, 0.5), (1.0, 0.3), (2.0**10, 0.3)])
+@pytest.mark.parametrize(("scale", "radius"), [(1.0, 0.5), (1.0, 0.3), (2.0**10, 0.3), (1.0, 1e-6)])
 def test_the_points_on_spheres_are_found(norm, scale, radius):
     """A step of float64 points may round to the radius and be longer: 0.88 - 0.38 with the last digit of 0.38 off."""
     generator = np.random.default_rng(0)
@@ -55,7 +56,7 @@ class Stubborn:
 def test_a_search_that_cannot_close_is_not_asked_for_ever():
     data = wv.Dataset([[0.25, 0.5], [0.5, 0.5]], [0, 0])
     # One sample is nearly closed from the beginning, the other never: the sum stays wide.
-    prices = {0.25: Stubborn(100.0), 0.5: Stubborn(-0.5 - 0.35 + 1e-12)}
+    prices = {0.25: Stubborn(100.0), 0.5: Stubborn(-0.85 + 0.17 + 1e-12)}
     question = RiskQuestion(
         network=LINEAR,
         data=data,
@@ -65,6 +66,9 @@ def test_a_search_that_cannot_close_is_not_asked_for_ever():
         gap=1e-6,
         growth=[Growth(), Growth()],
         pricer=lambda question: prices[float(question.center[0])],
+        session_backend=session_backend("highs"),
+        ray=None,
+        seed=0,
         progress=lambda _: None,
     )
     PointwiseSeeker(question).close([0.1, 0.05], Deadline.after(20))

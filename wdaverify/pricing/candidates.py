@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from wdaverify.pricing.prices import PriceQuestion
 
 
-_SHRINKS = (0.0, 2.0**-52, 2.0**-50, 2.0**-46, 2.0**-40)
-"""Parts by which a point is drawn further in when rounding keeps it out of reach."""
+_SHRINKS = (0.0, *(2.0**-k for k in (52, 50, 46, 40, 34, 28, 22, 16, 10, 4, 1)))
+"""Parts by which a point is drawn further in when rounding keeps it out of reach: much, where the reach is small beside the
+coordinates."""
 
 _SURELY = 1.0 - 2.0**-30
 """Lengths up to this part of the reach are within it, whatever was rounded."""

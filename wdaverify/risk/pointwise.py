@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _LEFT = 0.5
 """Part of the tolerance that may be left to the samples that are not searched."""
 
-_SHRINKS = (1.0, 1.0 - 2.0**-51, 1.0 - 2.0**-49, 1.0 - 2.0**-44, 1.0 - 2.0**-39, 1.0 - 2.0**-34)
-"""Draw a point inward that rounding has put outside its ball."""
+_SHRINKS = (1.0, *(1.0 - 2.0**-k for k in (51, 49, 44, 39, 34, 28, 22, 16, 10, 4, 1)))
+"""Draw a point inward that rounding has put outside its ball: far, where the radius is small beside the coordinates."""
 
 _NEAR = 1.0 + 2.0**-35
 """Points that miss a ball by no more than this factor are drawn into it."""
