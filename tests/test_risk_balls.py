@@ -11,6 +11,7 @@ import wdaverify as wv
 from tests.networks import mlp
 from wdaverify._deadline import Deadline
 from wdaverify.domain import Box
+from wdaverify.program.backend import get_backend
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_table import LOSSES
 from wdaverify.risk.seekers import PointwiseSeeker, RiskQuestion
@@ -65,6 +66,9 @@ def test_a_search_that_cannot_close_is_not_asked_for_ever():
         gap=1e-6,
         growth=[Growth(), Growth()],
         pricer=lambda question: prices[float(question.center[0])],
+        session_backend=get_backend("highs"),
+        ray=None,
+        seed=0,
         progress=lambda _: None,
     )
     PointwiseSeeker(question).close([0.1, 0.05], Deadline.after(20))
