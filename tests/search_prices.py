@@ -1,16 +1,15 @@
-"""Prices by the plainest of engines, which counts what is asked of all its instances."""
+"""Prices by the search, counting what is asked of all instances."""
 
 from __future__ import annotations
 
-from wdaverify.pricing.whole_domain import WholeDomainPrices
-
+from wdaverify.pricing import by_search
 from wdaverify.program.backend import get_backend
 
 HIGHS = get_backend("highs")
 
 
-class SearchPrices(WholeDomainPrices):
-    """`WholeDomainPrices` with HiGHS."""
+class SearchPrices(by_search.SearchPrices):
+    """`by_search.SearchPrices` with HiGHS."""
 
     searches = 0
 

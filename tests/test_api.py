@@ -10,10 +10,11 @@ import pytest
 import wdaverify
 
 PUBLIC = [
-    "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "DomainError",
+    "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "Domain", "DomainError",
     "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError", "Network", "Norm", "PropertyAnswer",
     "PropertyError", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError", "WassersteinBall",
-    "WdaverifyError", "cells", "certify", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load", "verify",
+    "WdaverifyError", "cells", "certify", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load",
+    "load_domain", "verify",
 ]  # fmt: skip
 
 

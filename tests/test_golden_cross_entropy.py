@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import wdaverify as wv
-from wdaverify.domain import parse_domain
+from wdaverify.domain_file import parse_domain
 
 FOLDER = Path(__file__).parent / "data" / "golden"
 ORDERS = {"R1": 1.0, "R2": 2.0, "Rinf": float("inf")}
