@@ -76,10 +76,11 @@ Column = tuple[float, float]
 """Cost and gain."""
 
 
-def concave_value(columns: list[list[Column]], weights: list[float], budget: float) -> tuple[float, float]:
+def concave_value(columns: list[list[Column]], weights: list[float], budget: float, ray: float = 0.0) -> tuple[float, float]:
     """``max sum w_i pi_ik l_ik`` with costs within the budget, and the price of budget to the right: by concave hulls.
 
-    Every sample has a column of cost 0. The value is that of the linear program over its columns.
+    Every sample has a column of cost 0. The value is that of the linear program over its columns, and over one ray that turns
+    any budget into gain at a rate of its own.
     """
     total, segments = 0.0, []
     for points, weight in zip(columns, weights, strict=True):
@@ -95,11 +96,13 @@ def concave_value(columns: list[list[Column]], weights: list[float], budget: flo
         segments += [(_slope(a, b), weight * (b[0] - a[0])) for a, b in pairwise(hull)]
     left = budget
     for slope, width in sorted(segments, reverse=True):
+        if slope <= ray:
+            break
         if width > left:
             return total + slope * left, slope
         total += slope * width
         left -= width
-    return total, 0.0
+    return total + ray * left, ray
 
 
 def _slope(one: Column, other: Column) -> float:

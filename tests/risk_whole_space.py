@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.risk_cells import Point, box_corners, risk_cells
+from tests.risk_concave import concave_value
 from tests.risk_oracle import losses_of
 from tests.risk_pieces import Piece, floats, pieces_of
 
@@ -92,29 +93,5 @@ def whole_space_risk(
     if radius == 0:
         return float(sum(w * values[lengths == 0][0] for w, (lengths, values) in zip(masses, columns, strict=True)))
     slope = max(slope_at_infinity(network, label, norm, sizes) for label in y)
-    return _least_dual(columns, masses, radius, slope)
-
-
-def _least_dual(columns: list[tuple[np.ndarray, np.ndarray]], masses: np.ndarray, radius: float, slope: float) -> float:
-    """``min {lambda radius + sum_i w_i max_k (l_ik - lambda c_ik) : lambda >= slope}``: convex, with kinks where two columns tie.
-
-    The least value lies at the slope or at a kink; the kinks are bisected by the sign of the one-sided derivative.
-    """
-
-    def dual(multiplier: float) -> float:
-        return multiplier * radius + sum(w * (v - multiplier * c).max() for w, (c, v) in zip(masses, columns, strict=True))
-
-    kinks = [slope]
-    for costs, values in columns:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rates = ((values[:, None] - values[None, :]) / (costs[:, None] - costs[None, :])).ravel()
-        kinks += rates[np.isfinite(rates) & (rates > slope)].tolist()
-    kinks = sorted(set(kinks))
-    low, high = 0, len(kinks) - 1
-    while low < high:  # the dual is convex: the first kink from which it does not fall
-        middle = (low + high) // 2
-        if dual(kinks[middle + 1]) < dual(kinks[middle]):
-            low = middle + 1
-        else:
-            high = middle
-    return min(dual(kinks[k]) for k in range(max(0, low - 3), min(len(kinks), low + 4)))
+    pairs = [list(zip(lengths.tolist(), values.tolist(), strict=True)) for lengths, values in columns]
+    return concave_value(pairs, masses.tolist(), radius, ray=slope)[0]
