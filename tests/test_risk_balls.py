@@ -56,7 +56,7 @@ class Stubborn:
 def test_a_search_that_cannot_close_is_not_asked_for_ever():
     data = wv.Dataset([[0.25, 0.5], [0.5, 0.5]], [0, 0])
     # One sample is nearly closed from the beginning, the other never: the sum stays wide.
-    prices = {0.25: Stubborn(100.0), 0.5: Stubborn(-0.5 - 0.35 + 1e-12)}
+    prices = {0.25: Stubborn(100.0), 0.5: Stubborn(-0.5 - 0.35 + 0.17 + 1e-9)}
     question = RiskQuestion(
         network=LINEAR,
         data=data,
