@@ -1,15 +1,15 @@
-"""Prices by the search, counting what is asked of all instances."""
+"""Prices by the plainest of engines, which counts what is asked of all its instances."""
 
 from __future__ import annotations
 
-from wdaverify.pricing import by_search
+from tests.whole_domain_prices import WholeDomainPrices
 from wdaverify.program.backend import get_backend
 
 HIGHS = get_backend("highs")
 
 
-class SearchPrices(by_search.SearchPrices):
-    """`by_search.SearchPrices` with HiGHS."""
+class SearchPrices(WholeDomainPrices):
+    """`WholeDomainPrices` with HiGHS."""
 
     searches = 0
 

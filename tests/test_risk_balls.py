@@ -11,9 +11,9 @@ import wdaverify as wv
 from tests.networks import mlp
 from wdaverify._deadline import Deadline
 from wdaverify.domain import Box
+from wdaverify.program.backend import get_backend
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_table import LOSSES
-from wdaverify.risk.pricers import session_backend
 from wdaverify.risk.seekers import PointwiseSeeker, RiskQuestion
 
 LINEAR = mlp([[[0.0, 0.0], [-1.0, -0.7]]], [[0.0, 0.0]])
@@ -56,7 +56,7 @@ class Stubborn:
 def test_a_search_that_cannot_close_is_not_asked_for_ever():
     data = wv.Dataset([[0.25, 0.5], [0.5, 0.5]], [0, 0])
     # One sample is nearly closed from the beginning, the other never: the sum stays wide.
-    prices = {0.25: Stubborn(100.0), 0.5: Stubborn(-0.85 + 0.17 + 1e-12)}
+    prices = {0.25: Stubborn(100.0), 0.5: Stubborn(-0.5 - 0.35 + 0.17 + 1e-9)}
     question = RiskQuestion(
         network=LINEAR,
         data=data,
@@ -66,7 +66,7 @@ def test_a_search_that_cannot_close_is_not_asked_for_ever():
         gap=1e-6,
         growth=[Growth(), Growth()],
         pricer=lambda question: prices[float(question.center[0])],
-        session_backend=session_backend("highs"),
+        session_backend=get_backend("highs"),
         ray=None,
         seed=0,
         progress=lambda _: None,

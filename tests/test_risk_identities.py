@@ -1,7 +1,7 @@
 """The identities that every worst-case risk satisfies (docs/theory.md, "Setting"), and the oracle's value in every bracket.
 
 An incomplete search can return brackets that close and are wrong; these relations between answers to different questions, and
-values by enumeration, do not depend on it. A certificate that ran out of its few seconds is wide, and must be right all the same.
+values by enumeration, do not depend on it.
 """
 
 from __future__ import annotations
@@ -11,69 +11,72 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wdaverify as wv
-from tests.networks import mlp
 from tests.risk_cells import box_corners
 from tests.risk_checks import check_against, check_plans
-from tests.risk_oracle import LOSSES, RiskOracle
+from tests.risk_oracle import RiskOracle
 from tests.strategies import degenerate_networks, small_networks
-from wdaverify.risk.certify import LOSSES as OFFERED
+from wdaverify.risk.certify import LOSSES
 
-ORDERS = (1.0, 1.5, 2.0, 3.0, math.inf)
+ORDERS = (1.0, 1.5, 2.0, 5.0, math.inf)
 NORMS = ("l1", "l2", "linf")
-GAPS = {"zero-one": 1e-6, "margin": 1e-6, "hinge": 1e-6, "cross-entropy": 0.02}
-BOX = wv.Box(0, 1)
-RADII = (0.0, 0.05, 0.2, 1.5)
-SECONDS = 3.0
+GAP = 1e-6
+SECONDS = 1.5
+"""For one certificate: a bracket that is still open when time is up obeys the identities all the same."""
 
-few = settings(deadline=None, max_examples=3, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True)
-"""Certificates take a part of a second each, and shrinking would take hundreds of them."""
+BOX = wv.Box(0, 1)
+GRID = (0.0, 0.05, 0.2, 1.5)
 
 
 @st.composite
 def threats(draw):
-    """A network and two weighted samples, most of them on a grid: there are corners, ties and kinks."""
+    """A network and two weighted samples on a grid, which is where corners, ties and kinks are; one may lie off it."""
     network = draw(st.one_of(small_networks(), degenerate_networks()))
-    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    x = generator.integers(0, 5, (2, 2)) / 4
+    seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = seed.integers(0, 5, (2, 2)) / 4
     if draw(st.booleans()):
-        x[1] = generator.random(2)
-    return network, wv.Dataset(x, generator.integers(0, 3, 2), generator.integers(1, 4, 2))
+        x[1] = seed.random(2)
+    return network, wv.Dataset(x, seed.integers(0, 3, 2), seed.integers(1, 4, 2))
 
 
-def certified(threat, loss, norm="linf", order=1.0, *, domain=BOX, radii=RADII):
+def certified(threat, loss, norm="linf", order=1.0, radii=GRID, domain=BOX, seconds=SECONDS):
     network, data = threat
     ball = wv.WassersteinBall(radii[-1], order=order, norm=norm)
-    options = wv.DistanceOptions(gap=GAPS[loss], time_limit=SECONDS)
-    return wv.certify(network, data, ball, loss=loss, domain=domain, radii=radii, options=options, comparison_time=0.0)
+    options = wv.DistanceOptions(time_limit=seconds)
+    return wv.certify(network, data, ball, loss=loss, domain=domain, radii=radii, gap=GAP, options=options, comparison_time=0.0)
 
 
 def oracle_of(threat, loss, norm):
     network, data = threat
-    return RiskOracle(network, box_corners([0, 0], [1, 1]), data.x, data.y.tolist(), data.weights, norm=norm, loss=loss, gap=1e-6)
+    corners = box_corners([0, 0], [1, 1])
+    return RiskOracle(network, corners, data.x, data.y.tolist(), data.weights, norm=norm, loss=loss)
 
 
-def at_most(one, other, shift=0.0):
-    """Whether nothing in two curves of brackets contradicts ``one <= other + shift``."""
-    return all(a.risk.lower <= b.risk.upper + shift + 1e-12 for a, b in zip(one.curve, other.curve, strict=True))
-
-
-def test_every_loss_is_offered():
-    assert set(OFFERED) == set(LOSSES) == set(GAPS)
+def at_most(one, other):
+    """Whether a lower end says nothing against ``one <= other``, for two curves of brackets."""
+    return all(a.risk.lower <= b.risk.upper for a, b in zip(one.curve, other.curve, strict=True))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@few
+@settings(deadline=None, max_examples=6)
 @given(threats(), st.sampled_from(NORMS), st.sampled_from(ORDERS))
-def test_one_curve_holds_the_values_starts_at_the_nominal_risk_rises_and_is_concave(loss, threat, norm, order):
-    certificate = certified(threat, loss, norm, order)
-    hurried = certificate.seconds > 0.8 * SECONDS
-    check_against(certificate, oracle_of(threat, loss, norm), exact=not hurried and loss != "cross-entropy")
+def test_brackets_hold_the_value_of_the_oracle_and_are_exact(loss, threat, norm, order):
+    closes = loss != "cross-entropy" and order < 5.0  # else it may take long: then the bracket is held to the oracle as it stands
+    certificate = certified(threat, loss, norm, order, seconds=60.0 if closes else SECONDS)
+    check_against(certificate, oracle_of(threat, loss, norm), exact=closes)
     check_plans(certificate, BOX)
-    curve = certificate.curve
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@settings(deadline=None, max_examples=2)
+@given(threats(), st.sampled_from(NORMS), st.sampled_from(ORDERS))
+def test_radius_zero_is_the_nominal_risk_and_risks_rise_with_the_radius(loss, threat, norm, order):
+    curve = certified(threat, loss, norm, order).curve
+    oracle = oracle_of(threat, loss, norm)
+    assert curve[0].risk.lower - 1e-12 <= oracle.nominal() <= curve[0].risk.upper + 1e-12
     assert curve[0].risk.width <= 1e-12
     assert all(a.risk.lower <= b.risk.upper for a, b in itertools.pairwise(curve))
     if math.isfinite(order):
@@ -85,41 +88,34 @@ def test_one_curve_holds_the_values_starts_at_the_nominal_risk_rises_and_is_conc
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@settings(few, max_examples=1)
-@given(threats(), st.sampled_from([1.0, 2.0]))
-def test_risks_fall_with_the_order_and_rise_with_the_norm_and_the_domain(loss, threat, order):
-    radii = (0.1, 0.5)
-    least = certified(threat, loss, "l1", order, radii=radii)
-    middle = certified(threat, loss, "l2", order, radii=radii)
-    largest = certified(threat, loss, "linf", order, radii=radii)
-    assert at_most(least, middle)
-    assert at_most(middle, largest)
-    assert at_most(largest, certified(threat, loss, "linf", order, radii=radii, domain=wv.Box(-0.5, 1.25)))
-    higher = [certified(threat, loss, "linf", p, radii=radii) for p in (order + 0.5, 16.0, math.inf)]
-    assert all(at_most(low, high) for high, low in itertools.pairwise([largest, *higher]))
-
-
-@few
-@given(threats(), st.sampled_from(NORMS), st.sampled_from([1.0, math.inf]))
-def test_risks_are_ordered_as_their_losses(threat, norm, order):
-    found = {loss: certified(threat, loss, norm, order) for loss in LOSSES}
-    assert at_most(found["margin"], found["hinge"], shift=-1.0)
-    assert at_most(found["margin"], found["cross-entropy"])
-    assert at_most(found["zero-one"], found["hinge"])
-
-
-@pytest.mark.parametrize("loss", ["margin", "hinge", "cross-entropy"])
-@pytest.mark.parametrize("norm", NORMS)
-def test_huge_orders_tend_to_order_inf(loss, norm):
-    """f = (0, 4 max(0, x - 1/2) - 1): within 0.2 nothing is gained; the mass that can go farther vanishes with the order."""
-    network = mlp([[[1.0, 0.0]], [[0.0], [4.0]]], [[-0.5], [0.0, -1.0]])
-    threat = network, wv.Dataset([[0.25, 0.5]], [0])
+@settings(deadline=None, max_examples=2)
+@given(threats(), st.sampled_from(NORMS))
+def test_risks_fall_with_the_order_and_tend_to_that_of_order_inf(loss, threat, norm):
+    chain = [certified(threat, loss, norm, order) for order in (1.0, 1.5, 4.0, 64.0, math.inf)]
+    assert all(at_most(low, high) for high, low in itertools.pairwise(chain))
     oracle = oracle_of(threat, loss, norm)
-    values = [oracle.risk(0.2, order)[0] for order in (1.0, 2.0, 8.0, 32.0, math.inf)]
-    assert values[0] - values[1] > 0.1
-    assert all(a > b - 1e-6 for a, b in itertools.pairwise(values))
-    assert abs(values[3] - values[4]) <= 1e-4
-    for order in (8.0, math.inf):
-        check_against(
-            certified(threat, loss, norm, order, radii=(0.2,)), oracle, exact=math.isinf(order) and loss != "cross-entropy"
-        )
+    for huge, last in zip(chain[-2].curve, chain[-1].curve, strict=True):
+        # How far apart the two truly are is the oracle's to say.
+        apart = oracle.risk(huge.radius, 64.0)[1] - oracle.risk(huge.radius, math.inf)[0]
+        open_ = huge.risk.width + last.risk.width
+        assert huge.risk.upper - last.risk.lower <= apart + open_ + 4 * GAP * max(1.0, abs(huge.risk.upper))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@settings(deadline=None, max_examples=2)
+@given(threats(), st.sampled_from(ORDERS))
+def test_risks_rise_from_l1_over_l2_to_linf_and_with_the_domain(loss, threat, order):
+    chain = [certified(threat, loss, norm, order) for norm in NORMS]
+    assert all(at_most(low, high) for low, high in itertools.pairwise(chain))
+    assert at_most(chain[2], certified(threat, loss, "linf", order, domain=wv.Box(-0.5, 1.25)))
+
+
+@settings(deadline=None, max_examples=2)
+@given(threats(), st.sampled_from(NORMS), st.sampled_from(ORDERS))
+def test_risks_are_ordered_as_their_losses(threat, norm, order):
+    curves = {loss: certified(threat, loss, norm, order).curve for loss in LOSSES}
+    bounds = {("zero-one", "hinge"): 0.0, ("margin", "hinge"): -1.0, ("margin", "cross-entropy"): 0.0}
+    for (small, large), shift in bounds.items():
+        if small in curves and large in curves:
+            for one, other in zip(curves[small], curves[large], strict=True):
+                assert one.risk.lower <= other.risk.upper + shift
