@@ -220,7 +220,7 @@ class BudgetSeeker:
         for k, (group, sample) in enumerate(zip(self._groups, self.exploration.samples, strict=True)):
             columns, corner = sample.columns, master.corners[k]
             point = columns.points[columns.hull[corner].column]
-            if master.spent_on_ray > 0 and self._question.ray is not None and group[0] == self._question.ray.sample:
+            if master.spent_on_ray > 0 and self._question.ray is not None and self._question.ray.sample in group:
                 routes.append(self._question.ray.route(columns.center, group, point, sample.weight, master.spent_on_ray))
                 continue
             if master.split is None or master.split[0] != k:
