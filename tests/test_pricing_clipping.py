@@ -93,4 +93,4 @@ def test_warm_points_are_points_of_the_domain(network, norm, scaled, seed):
         lengths, logits = cost.lengths(points - sample), trace(network, points)[network.output]
         margins = np.delete(logits, label, axis=1).max(axis=1) - logits[:, label]
         assert (np.diff(lengths) >= 0).all()
-        assert (np.diff(margins) > 0).all()
+        assert (np.diff(margins) > -1e-12).all()  # in another order of summation than theirs

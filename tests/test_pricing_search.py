@@ -135,6 +135,17 @@ def test_values_up_to_the_cut_are_left_alone():
     assert prices.upper(0.5) <= top
 
 
+@pytest.mark.parametrize("engine", ["search", "milp"])
+def test_the_gap_is_kept_to_the_last_digit(engine):
+    """Callers compare with ``cut + gap`` as it stands: a bound that is rounded up must not miss it."""
+    question = question_at(random_mlp([2, 6, 5, 3], 3), (0.2, 0.2), GroundCost(Norm.L1))
+    top = values(question, GRID, 0.3).max()
+    for cut in top + np.linspace(0.1, 0.5, 9):
+        prices = ENGINES[engine](question, HIGHS)
+        prices.work(0.3, cut=float(cut), gap=1e-6, deadline=Deadline())
+        assert prices.upper(0.3) <= cut + 1e-6
+
+
 def test_a_passed_deadline_leaves_a_bound():
     question = question_at(random_mlp([2, 8, 8, 3], 1), (0.2, 0.2), GroundCost(Norm.L1))
     prices = SearchPrices(question, HIGHS)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from wdaverify.pricing.prices import PriceQuestion
     from wdaverify.program.backend import Backend
 
+_WITHIN = 1.0 - 2.0**-6
+"""Part of the gap that is worked with: stored bounds are rounded up."""
+
 
 class MilpPrices:
     """`pricing.prices.Prices` of one question, believed of a mixed-integer solver.
@@ -68,7 +71,7 @@ class MilpPrices:
 
     def work(self, multiplier: float, *, cut: float, gap: float, deadline: Deadline) -> Matrix:
         """One program for each rival whose bound is still too high, as `Prices.work` says."""
-        question = self._question
+        question, gap = self._question, _WITHIN * gap
         cost = CostTerm(question.center, question.cost, multiplier) if multiplier > 0.0 else None
         inputs = InputSet(self._regions, cost)
         for rival in np.argsort(-self._store.ends(multiplier), kind="stable"):

@@ -9,11 +9,14 @@ that are still above it begin anew. All bounds become lines (`pricing.line_store
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wdaverify.bracket import Evidence
+from wdaverify.pricing.ball_bounds import BallBounds, balls_about
 from wdaverify.pricing.candidates import Candidates, drawn_within, value_at
 from wdaverify.pricing.cell_optimum import cell_optimum
 from wdaverify.pricing.clipping import clip
@@ -39,6 +42,12 @@ _GROWTH = 4
 
 _POLISHES = 5
 """Cells that a point is moved through, each to its best vertex."""
+
+_DEEPEST = 4
+"""A shell is halved so often where its programs are not accurate enough: costs of high order differ much between its ends."""
+
+_WITHIN = 1.0 - 2.0**-6
+"""Part of the gap that is worked with: stored bounds are rounded up, and the answer is to be within the gap all the same."""
 
 _NEAR = 0.1
 """A point within this part of the gap of the target ends a search as well: its node could not be closed."""
@@ -110,13 +119,39 @@ class SearchPrices:
         return self.candidates.above(multiplier, cut)
 
 
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A part of the shell of a pair, to be searched.
+
+    Attributes
+    ----------
+    whole, clipped
+        Bounds on the ball, and for points of interest.
+    depth
+        How often the shell was halved.
+    """
+
+    pair: int
+    inner: float
+    outer: float
+    whole: NeuronBounds
+    clipped: NeuronBounds
+    depth: int = 0
+    search: PairSearch | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether more programs will not help."""
+        return self.search is not None and self.search.stuck
+
+
 class _Pricing:
     """One call of `work`."""
 
     def __init__(self, prices: SearchPrices, multiplier: float, cut: float, gap: float, deadline: Deadline) -> None:
         self._prices, self._table, self._question = prices, prices.table, prices.question
-        self._multiplier, self._gap, self._deadline = multiplier, gap, deadline
-        self._target = max(cut, prices.candidates.best(multiplier)) + gap
+        self._multiplier, self._gap, self._deadline = multiplier, _WITHIN * gap, deadline
+        self._target = max(cut, prices.candidates.best(multiplier)) + self._gap
 
     def run(self) -> None:
         """Close all pairs, or stop at the deadline."""
@@ -136,44 +171,68 @@ class _Pricing:
         rest = np.flatnonzero(~clipped.empty & (clipped.tops > target))
         rest = rest[np.argsort(clipped.tops[rest], kind="stable")]
         _log.debug("price %.6g, target %.9g: %d pairs, %d after clipping", self._multiplier, target, len(pairs), len(rest))
-        return self._search({int(pairs[k]): clipped.bounds.neurons(int(k)) for k in rest})
+        return self._search([self._part(int(pairs[k]), clipped.bounds.neurons(int(k))) for k in rest], target)
 
-    def _search(self, waiting: dict[int, NeuronBounds]) -> bool:
+    def _part(self, pair: int, bounds: NeuronBounds) -> _Part:
+        """The whole shell of a pair."""
+        table, shell = self._table, pair // self._table.rivals
+        inner, outer = map(float, table.edges[[shell, shell + 1]])
+        return _Part(pair, inner, outer, table.balls.neurons(shell), bounds)
+
+    def _search(self, waiting: list[_Part], target: float) -> bool:
         """Branch and bound, budgets going round; true when a better point was found."""
-        searches: dict[int, PairSearch] = {}
-        budget, target = _FIRST_BUDGET, self._target
+        budget, lost = _FIRST_BUDGET, set[int]()
         while waiting and not self._deadline.passed:
-            for pair in list(waiting):
-                if pair not in searches:
-                    searches[pair] = self._open(pair, waiting[pair], target)
-                verdict = self._advance(searches[pair], budget)
+            for part in list(waiting):
+                verdict = self._advance(part, budget, target)
                 if verdict is Verdict.FOUND:
                     return True
-                if verdict is Verdict.CLOSED:
-                    self._table.store.add(np.array([pair]), self._multiplier, np.array([target]))
-                if verdict is Verdict.CLOSED or searches[pair].stuck:
-                    del waiting[pair]
+                if verdict is Verdict.OPEN and not part.stuck:
+                    continue
+                waiting.remove(part)
+                if verdict is Verdict.OPEN:
+                    halves = self._halves(part, target) if part.depth < _DEEPEST else None
+                    waiting.extend(halves or ())
+                    lost |= set() if halves is not None else {part.pair}
+                if part.pair not in lost and all(other.pair != part.pair for other in waiting):
+                    self._table.store.add(np.array([part.pair]), self._multiplier, np.array([target]))
             budget *= _GROWTH
         return False
 
-    def _advance(self, search: PairSearch, budget: int) -> Verdict:
-        before = search.nodes
-        verdict = search.run(budget, self._deadline)
-        self._prices.nodes += search.nodes - before
+    def _advance(self, part: _Part, budget: int, target: float) -> Verdict:
+        if part.search is None:
+            part.search = self._open(part, target)
+        before = part.search.nodes
+        verdict = part.search.run(budget, self._deadline)
+        self._prices.nodes += part.search.nodes - before
         return verdict
 
-    def _open(self, pair: int, bounds: NeuronBounds, target: float) -> PairSearch:
-        """A search for points of one pair that reach the target."""
-        table, question = self._table, self._question
-        shell, rival = divmod(pair, table.rivals)
+    def _halves(self, part: _Part, target: float) -> list[_Part]:
+        """The inner and the outer half of a shell, clipped; without those that hold no point of interest."""
+        middle = math.sqrt(part.inner * part.outer) if part.inner > 0.0 else 0.25 * part.outer
+        edges, ground = np.array([part.inner, middle, part.outer]), self._table.ground
+        balls = balls_about(self._question.network, ground, edges[1:])
+        start = BallBounds(
+            balls.compiled, balls.charges, np.maximum(balls.low, part.clipped.lower), np.minimum(balls.high, part.clipped.upper)
+        )
+        rows = np.repeat(self._question.rows[[part.pair % self._table.rivals]], 2, axis=0)
+        clipped = clip(Interest(ground, rows, edges[:-1], edges[1:], self._multiplier, target), start, self._deadline)
+        return [
+            _Part(part.pair, float(edges[k]), float(edges[k + 1]), balls.neurons(k), clipped.bounds.neurons(k), part.depth + 1)
+            for k in np.flatnonzero(~clipped.empty & (clipped.tops > target)).tolist()
+        ]
+
+    def _open(self, part: _Part, target: float) -> PairSearch:
+        """A search for points of a part that reach the target."""
+        question, rival = self._question, part.pair % self._table.rivals
         goal = Question.of(question.rows[[rival]], inputs=question.network.inputs, offsets=np.array([-target]))
-        inputs = shell_inputs(question, self._multiplier, *map(float, table.edges[[shell, shell + 1]]))
+        inputs = shell_inputs(question, self._multiplier, part.inner, part.outer)
         self._prices.searches += 1
 
         def accept(point: Vector) -> bool:
             return self._improve(point, target)
 
-        return PairSearch(self._prices.backend, question, goal, inputs, table.balls.neurons(shell), bounds, accept)
+        return PairSearch(self._prices.backend, question, goal, inputs, part.whole, part.clipped, accept)
 
     def _improve(self, point: Vector, target: float) -> bool:
         """Whether a point reaches the target: it is polished, kept, and the target rises."""
