@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from wdaverify.domain import Box
 from wdaverify.ir.load import load
 from wdaverify.risk.adversarial import DistanceOptions
 from wdaverify.risk.certify import certify
+from wdaverify.risk.exploration import Exploration
 from wdaverify.risk.loss_table import LOSSES
 from wdaverify.risk.priced_certificate import certify_by_prices
 from wdaverify.risk.pricers import pricer_for
@@ -74,6 +76,24 @@ def test_every_order_agrees_with_the_grid(loss, order):
     top = sum(float(w) * loss_of(loss, KINKS[:, 0], y).max() for w, y in zip(DATA.fractions, DATA.y, strict=True))
     assert certificate.curve[-1].risk.upper == pytest.approx(top, abs=2e-6)
     assert certificate.curve[-1].multiplier in (0.0, None)
+
+
+@pytest.mark.parametrize("order", [1.0, 3.0])
+@pytest.mark.parametrize("loss", ["margin", "hinge"])
+def test_the_line_of_every_multiplier_lies_above_the_whole_curve(loss, order):
+    radii = [0.02, 0.1, 0.2, 0.25, 0.4, 1.0]
+    curve = certify(HILLS, DATA, WassersteinBall(1.0, order=order), loss=loss, radii=radii, comparison_time=0).curve
+    for one in curve:
+        for other in curve:
+            line = one.risk.upper + one.multiplier * (other.radius**order - one.radius**order)
+            assert other.risk.lower <= line + 1e-9
+
+
+def test_the_multiplier_is_that_of_the_least_upper_end():
+    """At radius 1/2 the duals are 1 and 7/10, at radius 1/10 they are 6/10 and 7/10."""
+    duals = [(Fraction(1), Fraction(1, 2)), (Fraction(0), Fraction(7, 10))]
+    exploration = Exploration(loss=LOSSES["margin"], samples=[], order=1.0, gap=1e-6, _duals=duals)
+    assert [exploration.multiplier(radius) for radius in (0.5, 0.1)] == [0, 1]
 
 
 def test_the_multiplier_is_the_price_of_the_radius():

@@ -10,7 +10,7 @@ logits a linear form lies above it (`pricing.softmax_rows`), ``ce <= sum_c a_c z
 over regions that together hold all logits. To let x run over the whole domain, and not over the region alone, costs little: away
 from its region a chord lies below what it is a chord of. The regions are halved where the maximiser of the worst form lies, so
 that the halves' forms are close to the loss there. No ReLU is added to the network, where a chain of interpolated softplus layers
-(docs/theory.md, "Cross-entropy") adds one per breakpoint and class.
+would add one per breakpoint and class (docs/theory.md, "Cross-entropy").
 
 The tree of regions is kept for all multipliers, because what is proved about a form is. For two classes all forms are multiples
 of the margin, and

@@ -5,7 +5,7 @@ For a sample ``x_0`` with label y, a multiplier ``lambda >= 0`` and the margin `
 .. math:: \varphi(\lambda) = \max\{m(x) - \lambda \|S (x - x_0)\|^p : x \in X,\ \|S (x - x_0)\| \le \text{reach}\}
 
 is what the dual of the worst-case risk asks for (docs/theory.md, "Duality"). It serves every loss: the hinge is
-``max(0, 1 + phi)``, the cross-entropy is the margin of a network that is appended to the logits, and order inf is ``lambda = 0``
+``max(0, 1 + phi)``, the cross-entropy lies below linear forms of the margins, and order inf is ``lambda = 0``
 within the radius. phi is convex, nonincreasing, and independent of the radius of the ball: what is proved or found for one
 multiplier is used for all.
 """

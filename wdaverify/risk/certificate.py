@@ -30,8 +30,7 @@ class CurvePoint:
     risk
         The bracket of the worst-case risk.
     multiplier
-        ``d R / d(radius^p)`` to the right at the lower end (`zero_one.ZeroOneRisk`, `envelope.Master`): for order 1 the price of
-        one more unit of radius; ``None`` for order inf.
+        The price of one more unit of ``radius^p`` (`zero_one.ZeroOneRisk`, `exploration.Exploration`); ``None`` for order inf.
     plan
         A distribution in the ball whose risk is at least ``risk.lower``, audited.
     """

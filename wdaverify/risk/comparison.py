@@ -85,17 +85,13 @@ def constants_without_search(margins: Margins) -> tuple[MarginConstants, ...]:
     return norm_constants(margins), jacobian_constants(margins)
 
 
-def constants_by_search(
-    margins: Margins, points: Sequence[Vector | None], deadline: Deadline, *, sample_wise: bool = True
-) -> Iterator[MarginConstants]:
+def constants_by_search(margins: Margins, points: Sequence[Vector | None], deadline: Deadline) -> Iterator[MarginConstants]:
     """LipSDP, exact constants and sample-wise ones, each as soon as it is known; methods that do not apply say why.
 
     Parameters
     ----------
     points
         Where the margin of each sample is known to be large; ``None`` if nowhere.
-    sample_wise
-        Whether sample-wise constants are wanted: they bound the growth of the margin, not of each ``f_j - f_y``.
 
     Raises
     ------
@@ -107,7 +103,7 @@ def constants_by_search(
         return
     known = exact_constants(margins, share_of(deadline, _SHARES["exact"]))
     yield known
-    if sample_wise and not deadline.passed:
+    if not deadline.passed:
         yield sample_wise_constants(margins, known, points, deadline)
 
 

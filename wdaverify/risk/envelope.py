@@ -6,7 +6,7 @@ Sample i with weight ``w_i`` has points of cost ``c_ik`` and loss ``l_ik``, amon
           \sum_i w_i \sum_k a_{ik} c_{ik} \le \varepsilon^p\Bigr\}
 
 only sees the upper concave hull of each sample's points, up to its maximum: all their segments, steepest first, fill the budget
-(docs/theory.md, "Exact risk on a box"). The slope of the segment that is not wholly paid for is the multiplier of the budget, and
+(docs/theory.md, "Exact risk"). The slope of the segment that is not wholly paid for is the multiplier of the budget, and
 its sample the only one that is split: N samples keep at most N + 1 atoms. All numbers are rational.
 """
 

@@ -1,4 +1,4 @@
-"""Close the bracket of the worst-case risk at every radius: the lazy loop (docs/theory.md, "Exact risk on a box").
+"""Close the bracket of the worst-case risk at every radius: the lazy loop (docs/theory.md, "Exact risk").
 
 The best distribution on the points known so far gives the lower end and a multiplier (`envelope`); the bounds of all samples'
 prices there give an upper end (`dual`). The samples that keep the two apart most are priced at that multiplier, which makes their
@@ -20,7 +20,7 @@ from wdaverify.powers import power_bracket
 from wdaverify.risk.envelope import Master, fill_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from wdaverify.pricing.prices import Prices
     from wdaverify.risk.columns import Columns
@@ -129,6 +129,18 @@ class Exploration:
         bounds = [multiplier * budget + total for multiplier, total in self._duals] if budget is not None else []
         return min(bounds, default=None)
 
+    def multiplier(self, radius: float) -> Fraction:
+        """The price of one more unit of ``radius^p``: the multiplier of the least upper end.
+
+        Its dual is a proved line above the whole curve, and meets it here up to the width of the bracket. The slope of the
+        master's last segment is that of a chord of known points, which may be steeper; it is all there is at radius 0 or
+        without an upper end.
+        """
+        budget = self._budget(radius)[1]
+        if radius == 0 or budget is None or not self._duals:
+            return self.master(radius).multiplier
+        return min(self._duals, key=lambda dual: dual[0] * budget + dual[1])[0]
+
     def close(self, radii: Sequence[float], deadline: Deadline) -> None:
         """Work on all radii, the largest first.
 
@@ -139,9 +151,8 @@ class Exploration:
         AuditError
             If prices contradict a known point.
         """
-        ordered = sorted({radius for radius in radii if radius > 0}, reverse=True)
-        for done, radius in enumerate(ordered):
-            self._close(radius, part_of(deadline, len(ordered) - done))
+        for radius, share in in_turn(radii, deadline):
+            self._close(radius, share)
 
     def _close(self, radius: float, deadline: Deadline) -> None:
         """Work on one radius; where it stays open, other multipliers may say more than that of the master."""
@@ -232,6 +243,13 @@ class Exploration:
     def _budget(self, radius: float) -> tuple[Fraction, Fraction | None]:
         """``radius^p`` between rationals."""
         return (Fraction(0), Fraction(0)) if radius == 0 else power_bracket(Fraction(radius), self.order)
+
+
+def in_turn(radii: Sequence[float], deadline: Deadline) -> Iterator[tuple[float, Deadline]]:
+    """The positive radii, the largest first, each with its share of the time that is left then."""
+    ordered = sorted({radius for radius in radii if radius > 0}, reverse=True)
+    for done, radius in enumerate(ordered):
+        yield radius, part_of(deadline, len(ordered) - done)
 
 
 def part_of(deadline: Deadline, parts: int) -> Deadline:

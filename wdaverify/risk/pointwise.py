@@ -17,7 +17,7 @@ import numpy as np
 
 from wdaverify._errors import AuditError
 from wdaverify.ir.exact import exact_forward
-from wdaverify.risk.exploration import Progress, part_of
+from wdaverify.risk.exploration import Progress, in_turn, part_of
 from wdaverify.transport import round_down
 
 if TYPE_CHECKING:
@@ -184,9 +184,8 @@ class Pointwise:
         AuditError
             If prices contradict a known point.
         """
-        ordered = sorted({radius for radius in radii if radius > 0}, reverse=True)
-        for done, radius in enumerate(ordered):
-            self._close(radius, part_of(deadline, len(ordered) - done))
+        for radius, share in in_turn(radii, deadline):
+            self._close(radius, share)
 
     def _close(self, radius: float, deadline: Deadline) -> None:
         for sample in self.samples:

@@ -231,9 +231,9 @@ class BudgetSeeker:
         return routes
 
     def multiplier(self, radius: float) -> float | None:
-        """The slope of the marginal segment."""
+        """The multiplier of the least dual bound."""
         try:
-            return float(self.exploration.master(radius).multiplier)
+            return float(self.exploration.multiplier(radius))
         except OverflowError:
             return math.inf
 
