@@ -55,7 +55,7 @@ class Case:
 CASES = (
     *(Case("64-32-16", loss, "linf", 20, (0.05, 0.02, 0.01), 3) for loss in ("margin", "hinge")),
     *(Case("64-32-16", loss, "l1", 20, (0.5, 0.2), 3) for loss in ("margin", "hinge")),
-    Case("64-32-16", "margin", "linf", 100, (0.05, 0.02, 0.01)),
+    *(Case("64-32-16", loss, "linf", 100, (0.05, 0.02, 0.01)) for loss in ("margin", "hinge")),
     *(Case("64-64-64", loss, "l1", 20, (0.5, 0.2)) for loss in ("margin", "hinge")),
     *(Case("64-64-64", loss, "linf", 20, (0.02,)) for loss in ("margin", "hinge")),
 )

@@ -25,6 +25,7 @@ from wdaverify.ir.exact import exact_forward
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 from wdaverify.risk.comparison import constants_without_search
+from wdaverify.risk.cost_range import check_costs
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constants
 from wdaverify.risk.margin_constants import Margins, in_units, largest_margins
@@ -32,7 +33,7 @@ from wdaverify.risk.mixture import plan_of
 from wdaverify.risk.pricers import pricer_for, session_backend
 from wdaverify.risk.rays import steepest_ray
 from wdaverify.risk.seekers import RiskQuestion, seeker_for
-from wdaverify.transport import round_down, round_up
+from wdaverify.transport import GroundCost, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,6 +105,8 @@ def certify_by_prices(
     """
     started, running, said = time.monotonic(), options.started(), _checked(domain, network.inputs)
     hull, weights = hull_of(said, data.x), said.weights if isinstance(said, Domain) else None
+    if math.isfinite(ball.order):
+        check_costs(GroundCost(ball.norm, ball.order, weights), hull, data.x)
     margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
     nominal, constants = NominalLosses.of(loss, margins), list(in_units(constants_without_search(margins), weights))
     sessions, ray = session_backend(options.solver), None
