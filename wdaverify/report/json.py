@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wdaverify.bracket import Bracket
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
-    from wdaverify.report.records import Document, Real
+    from wdaverify.report.records import BenchDocument, Document, Real
     from wdaverify.transport import TransportPlan
 
 INLINE_COORDINATES = 20_000
@@ -159,7 +159,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def encode(document: Document) -> bytes:
+def encode(document: Document | BenchDocument) -> bytes:
     """The document as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
@@ -214,7 +214,7 @@ def _real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write(document: Document, path: str | Path) -> None:
+def write(document: Document | BenchDocument, path: str | Path) -> None:
     """Write a document, all or nothing.
 
     Raises
@@ -222,7 +222,11 @@ def write(document: Document, path: str | Path) -> None:
     InputError
         If the file cannot be written.
     """
-    content = encode(document)
+    write_bytes(encode(document), path)
+
+
+def write_bytes(content: bytes, path: str | Path) -> None:
+    """Write a file, all or nothing; errors as `write`."""
     _write_whole(check_writable(path), lambda stream: stream.write(content))
 
 

@@ -212,3 +212,32 @@ class PropertyDocument(Document, frozen=True, kw_only=True):
     float_replay: list[Real] | None
     float_replay_holds: bool | None
     kind: str = "property"
+
+
+class InstanceRecord(Record, frozen=True, kw_only=True):
+    """A finished row of a list; `lower` and `upper` are the ends of all its brackets."""
+
+    instance: int
+    command: str
+    model: str
+    subject: str
+    options: dict[str, str]
+    timeout: float | None
+    verdict: str
+    lower: list[Real]
+    upper: list[Real]
+    seconds: float
+    error: str
+
+
+class BenchDocument(Record, frozen=True, kw_only=True):
+    """kind ``bench``: a list of instances, `file`, and what they came to."""
+
+    schema: str = SCHEMA
+    kind: str = "bench"
+    file: str
+    sha256: str
+    options: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float
+    instances: list[InstanceRecord]

@@ -213,3 +213,18 @@ def bracket_line(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         yield lambda now: shown.update(
             task, description=f"radius {now.radius:g}: [{now.lower:.9g}, {now.upper:.9g}], width {now.upper - now.lower:.2g}"
         )
+
+
+@contextlib.contextmanager
+def instance_bar(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error that counts finished instances and names the last; lines where that is no terminal."""
+    if quiet or sys.stderr is None:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield lambda finished: _print(finished, sys.stderr)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda finished: bar.update(task, advance=1, description=finished)
