@@ -99,18 +99,18 @@ def auto_pgd(rows: Rows, radius: Tensor, start: Tensor, *, objective: Callable[[
     return kept
 
 
-def apgd(rows: Rows, radius: Tensor, *, steps: int, restarts: int, rivals: Tensor) -> Iterate:
-    """Run Auto-PGD on the cross-entropy, on the logits ratio, and on the ratio aimed at each of the `rivals` (R, k) in turn.
+def apgd(rows: Rows, radius: Tensor, *, steps: int, restarts: int, candidates: Tensor) -> Iterate:
+    """Run Auto-PGD on the cross-entropy, on the logits ratio, and on the ratio aimed at each of the `candidates` (R, k) in turn.
 
     Every run leaves out the rows that fell before. The first restart begins at the samples, the others at random points.
     """
     kept = Iterate.of(rows)
-    runs = [("ce", None), ("dlr", None), *(("dlr-targeted", k) for k in range(rivals.shape[1]))]
+    runs = [("ce", None), ("dlr", None), *(("dlr-targeted", k) for k in range(candidates.shape[1]))]
     for restart in range(restarts):
         for run, (name, k) in enumerate(runs):
             index = (kept.margins < 0).nonzero().squeeze(1)
             some, reach = rows.select(index), radius[index]
-            some = some.against(None if k is None else rivals[index, k])
+            some = some.against(None if k is None else candidates[index, k])
             start = scattered(some, reach, restart * len(runs) + run) if restart else some.samples
             kept = kept.put(index, auto_pgd(some, reach, start, objective=OBJECTIVES[name], steps=steps))
     return kept

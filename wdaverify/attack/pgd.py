@@ -89,7 +89,7 @@ def ascend_in_ball(
     return kept.better(points, rows.against(None).margin(points))
 
 
-def pgd(rows: Rows, radius: Tensor, *, steps: int, restarts: int) -> Iterate:
+def pgd(rows: Rows, radius: Tensor, *, steps: int, restarts: int, candidates: Tensor) -> Iterate:  # noqa: ARG001 - aims at none
     """Ascend the cross-entropy from the samples, then from random points for the rows that withstood."""
     kept = Iterate.of(rows)
     for restart in range(restarts):

@@ -98,14 +98,14 @@ def settle(victim: Victim, rows: Rows, points: Tensor, radius: float | None = No
         good = (margins(outputs, labels[left]) >= 0) & (distances <= (np.inf if radius is None else radius))
         place = open_rows[left[good]]
         result.points[place], result.distances[place] = trial[good], distances[good]
-        result.targets[place] = _leading(outputs[good], labels[left[good]])
+        result.targets[place] = leading(outputs[good], labels[left[good]])
         left = left[~good]
         if len(left) == 0:
             break
     return result
 
 
-def _leading(outputs: Matrix, labels: IntArray) -> IntArray:
+def leading(outputs: Matrix, labels: IntArray) -> IntArray:
     """The class of largest logit other than the label."""
     others = outputs.copy()
     others[np.arange(len(labels)), labels] = -np.inf
