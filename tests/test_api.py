@@ -10,11 +10,11 @@ import pytest
 import wdaverify
 
 PUBLIC = [
-    "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "Domain", "DomainError",
-    "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError", "Network", "Norm", "PropertyAnswer",
-    "PropertyError", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError", "WassersteinBall",
-    "WdaverifyError", "cells", "certify", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load",
-    "load_domain", "verify",
+    "AdversarialDistance", "AttackOptions", "AttackResult", "AuditError", "Box", "Bracket", "DataError", "Dataset",
+    "DistanceOptions", "Domain", "DomainError", "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError",
+    "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError", "TransportPlan",
+    "UnsupportedOpError", "WassersteinBall", "WdaverifyError", "attack", "cells", "certify", "distance", "from_torch",
+    "lipschitz", "lipschitz_constants", "load", "load_domain", "verify",
 ]  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def test_public_names_are_these():
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_resolve_and_are_documented(name):
     value = getattr(wdaverify, name)
-    assert value.__name__.split(".")[-1] == name  # `cells` is the room of that name once a file of it is imported
+    assert value.__name__.split(".")[-1] == name  # `cells` and `attack` are rooms of that name once a file of them is imported
     assert value.__doc__
 
 

@@ -14,17 +14,16 @@ Wanted is a point of the box with ``g >= 0`` near ``x``. Three parts:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from wdaverify.attack.projection import reach_half_space
+from wdaverify.attack.rows import length
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wdaverify._types import Norm
+    from wdaverify.attack.rows import Rows
 
 _OVERSHOOT = 1.05
 _TOWARD_SAMPLE = 0.1  # largest weight of the sample's own projection in a step
@@ -35,71 +34,6 @@ _SHORT_BISECTIONS = 30
 _FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03)
 _LARGEST_EXTENSION = 1.5
 _SHORTENING = 0.1  # of the steps of `descend` after a round without gain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """A batch of R rows: samples with a label and a rival class each, in one box.
-
-    Attributes
-    ----------
-    module
-        Differentiable (R, n) -> (R, K).
-    samples, labels, rivals
-        Shapes (R, n), (R,), (R,).
-    lower, upper
-        Shape (n,), the ends of the box, possibly infinite.
-    norm
-        The norm that measures distance.
-    """
-
-    module: torch.nn.Module
-    samples: Tensor
-    labels: Tensor
-    rivals: Tensor
-    lower: Tensor
-    upper: Tensor
-    norm: Norm
-
-    def margin(self, points: Tensor) -> Tensor:
-        """``f_j - f_y`` at `points` (R, n), shape (R,)."""
-        with torch.no_grad():
-            return self._difference(points)
-
-    def margin_and_gradient(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The margin (R,) and its gradient (R, n), of one activation cell where several meet."""
-        leaf = points.detach().requires_grad_()
-        margin = self._difference(leaf)
-        (gradient,) = torch.autograd.grad(margin.sum(), leaf)
-        return margin.detach(), gradient
-
-    def _difference(self, points: Tensor) -> Tensor:
-        outputs: Tensor = self.module(points)
-        difference = outputs.gather(1, self.rivals[:, None]) - outputs.gather(1, self.labels[:, None])
-        return difference.squeeze(1)
-
-    def distance(self, points: Tensor) -> Tensor:
-        """Distance (R,) of `points` from the samples."""
-        return length(points - self.samples, self.norm)
-
-    def clip(self, points: Tensor) -> Tensor:
-        """The points, moved into the box coordinate by coordinate."""
-        return torch.minimum(torch.maximum(points, self.lower), self.upper)
-
-    def step(self, base: Tensor, gradient: Tensor, deficit: Tensor) -> Tensor:
-        """The smallest step from `base` that gains `deficit` along `gradient` within the box."""
-        up, down = self.upper - base, base - self.lower
-        return reach_half_space(gradient, deficit, room_up=up, room_down=down, norm=self.norm)
-
-    def on_ray(self, points: Tensor, fraction: Tensor) -> Tensor:
-        """``x + fraction (point - x)``, clipped to the box."""
-        return self.clip(self.samples + fraction[:, None] * (points - self.samples))
-
-
-def length(steps: Tensor, norm: Norm) -> Tensor:
-    """The norm (R,) of each row of `steps` (R, n)."""
-    lengths: Tensor = torch.linalg.vector_norm(steps, ord=norm.order, dim=1)
-    return lengths
 
 
 def walk(rows: Rows, start: Tensor, steps: int) -> tuple[Tensor, Tensor]:
