@@ -10,6 +10,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
+from wdaverify._deadline import Deadline
 from wdaverify.attack.findings import Journal
 from wdaverify.attack.options import AttackOptions
 from wdaverify.attack.result import AttackResult, clean_accuracy, curve_point
@@ -44,6 +45,7 @@ def attack(
     seed: int = 0,
     kappa: float = 1.0,
     journal: str | Path | None = None,
+    time_limit: float | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> AttackResult:
     """Look for a distribution near the data that raises the zero-one risk.
@@ -69,6 +71,8 @@ def attack(
         As in `AttackOptions`.
     journal
         Folder for the findings of finished batches; a run that was stopped goes on from there, and gives the same result.
+    time_limit
+        Wall seconds; looked at between batches. Samples that are not attacked then count as not found.
     progress
         Called after each batch with the number of samples done, of all samples, and the weight of those done that have no
         known adversarial point within the ball's radius, relative to the weight done.
@@ -96,16 +100,16 @@ def attack(
     >>> found.distances.round(9).tolist(), round(found.worst_case_accuracy, 9), found.robust_accuracy
     ([0.25, 0.5], 0.5, 1.0)
     """
-    started = time.monotonic()
+    started, deadline = time.monotonic(), Deadline.after(time_limit)
     options = AttackOptions(
         method=method, steps=steps, restarts=restarts, batch_size=batch_size, device=device, seed=seed, kappa=kappa
     )
     balls = [dataclasses.replace(ball, radius=r) for r in ([] if radii is None else radii)]
     balls += [ball] if ball.radius not in [b.radius for b in balls] else []
     run = Run(model, data, balls, domain=Box(0, 1) if domain is None else domain, options=options, input_shape=input_shape)
-    interrupted = False
+    interrupted, kept = False, None if journal is None else Journal(journal, run.digest())
     try:
-        run.finish(None if journal is None else Journal(journal, run.digest()), ball.radius, progress)
+        run.finish(kept, ball.radius, deadline, progress)
     except KeyboardInterrupt:
         interrupted = True
     found = run.findings
@@ -126,5 +130,6 @@ def attack(
         forward=run.counts[0],
         backward=run.counts[1],
         seconds=time.monotonic() - started,
+        attacked=int(found.done.sum()),
         interrupted=interrupted,
     )

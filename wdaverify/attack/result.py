@@ -80,6 +80,8 @@ class AttackResult:
         Evaluations and gradients of the network, counted per point.
     seconds
         Wall-clock time.
+    attacked
+        Number of samples that were attacked to the end; fewer than N if time ran out.
     interrupted
         Whether the user stopped the attack; what was found until then holds.
     """
@@ -98,6 +100,7 @@ class AttackResult:
     forward: int
     backward: int
     seconds: float
+    attacked: int
     interrupted: bool = False
 
     @property

@@ -22,6 +22,7 @@ from wdaverify.losses import margins
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from wdaverify._deadline import Deadline
     from wdaverify._types import IntArray, Matrix, Vector
     from wdaverify.attack.findings import Journal
     from wdaverify.attack.options import AttackOptions
@@ -112,12 +113,16 @@ class Run:
         for first in range(0, len(index), self.batch_size):
             yield index[first : first + self.batch_size]
 
-    def finish(self, journal: Journal | None, radius: float, progress: Callable[[int, int, float], None] | None) -> None:
-        """Attack every sample that is not done; `radius` is the one that `progress` hears about."""
+    def finish(
+        self, journal: Journal | None, radius: float, deadline: Deadline, progress: Callable[[int, int, float], None] | None
+    ) -> None:
+        """Attack every sample that is not done while time is left; `radius` is the one that `progress` hears about."""
         found = self.findings
         if journal is not None:
             self._recalled = journal.recall(found)
         for index in self._batches(np.flatnonzero(~found.done)):
+            if deadline.passed:
+                return
             before = self.counts
             self._attack(index[self.clean[index] > 0])
             found.done[index] = True

@@ -22,7 +22,7 @@ import numpy as np
 
 from wdaverify._errors import InputError
 from wdaverify.feature_domain import Domain
-from wdaverify.report.records import AtomRecord, BracketRecord, Document, ModelRecord, PlanRecord
+from wdaverify.report.records import AtomRecord, BracketRecord, DataRecord, Document, ModelRecord, PlanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Matrix
     from wdaverify.bracket import Bracket
+    from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
     from wdaverify.report.records import BenchDocument, Document, Real
@@ -85,6 +86,16 @@ def model_record(network: Network) -> ModelRecord:
         inputs=network.inputs,
         outputs=network.outputs,
         relus=network.relus,
+    )
+
+
+def data_record(data: Dataset) -> DataRecord:
+    """The JSON form of the data's identity."""
+    source = data.source
+    return DataRecord(
+        file=None if source is None else file_name(source.file),
+        sha256=None if source is None else source.sha256,
+        samples=data.count,
     )
 
 

@@ -170,6 +170,42 @@ class DistanceDocument(Document, frozen=True, kw_only=True):
     kind: str = "distance"
 
 
+class FoundRecord(Record, frozen=True, kw_only=True):
+    """The adversarial point that an attack knows of a sample: `part` of the attack found it."""
+
+    sample: int
+    label: int
+    distance: Real
+    target: int | None
+    point: list[float] | None
+    part: str | None
+
+
+class AttackCurveRecord(Record, frozen=True, kw_only=True):
+    """Accuracies at a radius: pointwise, of the distribution of the given order, and of WDA's mixture."""
+
+    radius: float
+    robust_accuracy: float
+    worst_case_accuracy: float
+    mixture_accuracy: float
+    plan: PlanRecord
+
+
+class AttackDocument(Document, frozen=True, kw_only=True):
+    """kind ``attack``."""
+
+    data: DataRecord
+    threat: ThreatRecord
+    method: str
+    clean_accuracy: float
+    distances: list[FoundRecord]
+    curve: list[AttackCurveRecord]
+    forward: int
+    backward: int
+    attacked: int
+    kind: str = "attack"
+
+
 class LipschitzDocument(Document, frozen=True, kw_only=True):
     """kind ``lipschitz``; `slopes` only on R^n, `bounds` only from ``certify``."""
 
