@@ -11,6 +11,7 @@ import pytest
 
 import wdaverify as wv
 from wdaverify.cli.main import main
+from wdaverify.report import json as report
 
 INSTANCES = Path(__file__).parents[1] / "instances"
 IRIS, DATA = INSTANCES / "iris" / "iris-16-16.onnx", INSTANCES / "iris" / "iris-test.npz"
@@ -63,9 +64,10 @@ def test_the_attack_stays_below_the_certificate(norm: str, order: float) -> None
         assert 1.0 - attacked.worst_case_accuracy <= proved.risk.upper + 1e-12
 
 
-def test_large_plans_keep_their_points_beside_the_file(tmp_path: Path) -> None:
+def test_large_plans_keep_their_points_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "INLINE_COORDINATES", 100)
     out = tmp_path / "attack.json"
-    assert _run(DIGITS, "--data", IMAGES, "--samples", 300, "--steps", 3, "--restarts", 1, "--output", out) == 0
+    assert _run(DIGITS, "--data", IMAGES, "--samples", 5, "--steps", 3, "--restarts", 1, "--output", out) == 0
     plan = json.loads(out.read_text())["curve"][0]["plan"]
     points = np.load(tmp_path / plan["points"])["points"]
     assert points.shape == (len(plan["atoms"]), 64)
