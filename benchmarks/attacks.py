@@ -16,11 +16,12 @@ from wdaverify.risk.adversarial import DistanceOptions
 
 INSTANCES = Path(__file__).resolve().parents[1] / "instances"
 
-MEASURED = """CPU seconds (user and system) on one core, first N test samples, domain [0, 1]^n, order 1. `risk found` is the zero-one risk
-of the distribution that `wv.attack` (wda++) found, `certified` the bracket of the exact worst case, `ratio` the mean over the samples
-with an exact distance of distance found / exact distance, `worst` the largest one. `exact: s` is the exact search. The last table
-column compares speed at an equal number of gradients per image: `wda`, batched, against the same ascent written as a loop over
-samples and steps in torch (one rival, sign or normalised step, projection, best iterate kept), in images per second."""
+MEASURED = """CPU seconds (user and system) on one core, first N test samples, domain [0, 1]^n, order 1. `risk found` is the
+zero-one risk of the distribution that `wv.attack` (wda++) found, `certified` the bracket of the exact worst case, `ratio` the
+mean over the samples with an exact distance of distance found / exact distance, `worst` the largest one. `exact: s` is the
+exact search. The last column compares speed at an equal number of gradients per image: `wda`, batched, against the same ascent
+written as a loop over samples and steps in torch (one rival, sign or normalised step, projection, best iterate kept), in images
+per second."""
 
 HEADER = ("network", "norm", "N", "radius", "risk found", "certified", "ratio", "worst", "attack: s", "exact: s", "wda / loop")
 
@@ -68,10 +69,11 @@ def _row(model: str, data: str, samples: int, norm: str, radius: float, limit: f
     pairs = [(f, d.distance) for f, d in zip(found.distances, proved.distances, strict=True) if d.distance.exact]
     ratios = [f / d.upper for f, d in pairs if 0 < d.upper < np.inf]
     risk = proved.curve[0].risk
+    speed = _speed(network, whole.first(min(IMAGES, whole.count)), norm, radius)
     return (
         model.split("/")[1], norm, str(samples), f"{radius:g}", f"{1 - found.worst_case_accuracy:.6f}",
         f"[{risk.lower:.6f}, {risk.upper:.6f}]", f"{np.mean(ratios):.5f}", f"{max(ratios):.4f}",
-        seconds(attacked - started), seconds(searched - attacked), f"{_speed(network, whole.first(IMAGES), norm, radius):.1f}",
+        seconds(attacked - started), seconds(searched - attacked), f"{speed:.1f}",
     )  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def loop_over_steps(module: torch.nn.Module, x: np.ndarray, label: int, norm: st
         point = point.detach().requires_grad_()
         output = module(point)[0]
         margin = output[rival] - output[label]
-        best = max(best, float(margin))
+        best = max(best, float(margin.detach()))
         (gradient,) = torch.autograd.grad(margin, point)
         if norm == "linf":
             moved = (point + step * gradient.sign() - center).clamp(-radius, radius)

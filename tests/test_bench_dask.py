@@ -14,8 +14,8 @@ import pytest
 from tests.test_bench import STUB, _list
 from wdaverify._errors import InputError
 from wdaverify.bench.journal import Journal
-from wdaverify.bench.remote import remote_executor
 from wdaverify.bench.run import Limits, Runner, run_instances
+from wdaverify.parallel.remote import remote_executor
 
 pytest.importorskip("distributed")
 
@@ -85,7 +85,7 @@ def test_addresses_of_no_kind_are_refused(address: str) -> None:
 
 
 def test_a_scheduler_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wdaverify.bench.remote._PATIENCE", 1)
+    monkeypatch.setattr("wdaverify.parallel.remote._PATIENCE", 1)
     with (
         pytest.raises(InputError, match=r"no Dask scheduler answers at dask://127\.0\.0\.1:9"),
         remote_executor("dask://127.0.0.1:9"),

@@ -32,7 +32,6 @@ JOURNAL = ".journal"
 _LIST = "A list: rows of model,property[,timeout], or commands under a header."
 _TIMEOUT = "For each instance, instead of the list's."
 _COMPARE = "Verdicts, brackets and times to compare with."
-_EXECUTOR = "Run on the workers of a scheduler."
 
 Instances = Annotated[Path, typer.Argument(metavar="INSTANCES", help=_LIST, show_default=False)]
 Results = Annotated[
@@ -43,7 +42,6 @@ Memory = Annotated[int | None, typer.Option("--memory-limit", metavar="MB", help
 Restart = Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on after the last finished instance.")]
 Compare = Annotated[Path | None, typer.Option("--compare", metavar="FILE.csv", help=_COMPARE)]
 Cactus = Annotated[Path | None, typer.Option("--cactus", metavar="FILE.svg", help="Draw the times (.svg, .png, .pdf).")]
-ExecutorOption = Annotated[str | None, typer.Option("--executor", metavar="dask://HOST:PORT", help=_EXECUTOR, show_default=False)]
 
 
 def bench(
@@ -52,7 +50,7 @@ def bench(
     timeout: Timeout = None,
     memory_limit: Memory = None,
     workers: opt.Workers = 1,
-    executor: ExecutorOption = None,
+    executor: opt.ExecutorOption = None,
     restart: Restart = False,
     compare: Compare = None,
     cactus: Cactus = None,
@@ -102,7 +100,7 @@ def _answer(
     quiet: bool,
 ) -> None:
     """Answer every instance, in processes of this machine or at an address."""
-    from wdaverify.bench.remote import remote_executor
+    from wdaverify.parallel.remote import remote_executor
 
     with contextlib.ExitStack() as stack:
         executor = None
