@@ -14,6 +14,7 @@ from tests.oracles import brute_force_distance
 from tests.strategies import degenerate_networks, small_networks
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
 
+BOXES = [wv.Box(-1, 1), wv.Box.whole_space(), wv.Box([-1, 0.25], [1, 0.25]), wv.Box([-np.inf, -1], [0.5, np.inf])]
 BALL_METHODS = ["pgd", "apgd", "wda", "a3-wda"]
 
 
@@ -25,9 +26,7 @@ BALL_METHODS = ["pgd", "apgd", "wda", "a3-wda"]
     norm=st.sampled_from(NORMS),
     radius=st.sampled_from([0.0, 1e-6, 0.1, 0.7]),
     order=st.sampled_from([1.0, 2.0, np.inf]),
-    box=st.sampled_from(
-        [wv.Box(-1, 1), wv.Box.whole_space(), wv.Box([-1, 0.25], [1, 0.25]), wv.Box([-np.inf, -1], [0.5, np.inf])]
-    ),
+    box=st.sampled_from(BOXES),
 )
 def test_points_are_valid_and_plans_pass_the_audit(method, network, seed, norm, radius, order, box):
     generator = np.random.default_rng(seed)
@@ -70,7 +69,7 @@ def test_runs_are_equal_and_batches_do_not_matter(method):
     whole, again, small = run(), run(), run(batch_size=2)
     assert np.array_equal(whole.points, again.points, equal_nan=True)
     assert whole.parts == again.parts
-    assert 0 < np.isfinite(whole.distances).sum()
+    assert np.isfinite(whole.distances).any()
     # Steps are float32, and other shapes round otherwise: an ascent in the ball repeats its points to fewer digits.
     digits = 1e-6 if method in ("nearest", "wda++") else 1e-2
     assert small.distances == pytest.approx(whole.distances, rel=digits)
@@ -93,7 +92,7 @@ def test_few_classes_fall_like_many(method, classes):
     data = labelled(network, np.random.default_rng(1).random((8, 4)))
     found = wv.attack(network, data, wv.WassersteinBall(1.0), method=method, device="cpu")
     reference = wv.attack(network, data, wv.WassersteinBall(1.0), method="wda++", device="cpu")
-    assert 0 < np.isfinite(reference.distances).sum()
+    assert np.isfinite(reference.distances).any()
     assert np.array_equal(np.isfinite(found.distances), np.isfinite(reference.distances))
     check(network, data, found, wv.Box(0, 1))
 

@@ -61,7 +61,7 @@ def test_projections_are_those_of_a_quadratic_program(norm):
         assert (z >= lower).all()
         assert (z <= upper).all()
         assert np.linalg.norm(z - x, ord=norm.order) <= r * (1 + 1e-12) + 1e-15
-        # The square is strongly convex: a feasible point whose value is within c of the least is within sqrt(c) of the projection.
+        # By strong convexity a feasible point whose value is within c of the least is within sqrt(c) of the projection.
         assert ((z - p) ** 2).sum() <= best.value + 1e-6 * (1 + best.value)
 
 

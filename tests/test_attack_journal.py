@@ -59,10 +59,9 @@ def test_a_finished_journal_costs_no_gradient_and_serves_other_batches(tmp_path)
 
 def test_a_journal_of_another_question_is_refused(tmp_path):
     wv.attack(NETWORK, _data(), BALL, journal=tmp_path, **FAST)
+    other = random_mlp([4, 9, 3], 6)
     others = [
-        lambda: wv.attack(
-            random_mlp([4, 9, 3], 6), labelled(random_mlp([4, 9, 3], 6), _data().x), BALL, journal=tmp_path, **FAST
-        ),
+        lambda: wv.attack(other, _data(), BALL, journal=tmp_path, **FAST),
         lambda: wv.attack(NETWORK, _data(7), BALL, journal=tmp_path, **FAST),
         lambda: wv.attack(NETWORK, _data(), BALL, journal=tmp_path, domain=wv.Box(0, 2), **FAST),
         lambda: wv.attack(NETWORK, _data(), BALL, journal=tmp_path, seed=1, **FAST),
