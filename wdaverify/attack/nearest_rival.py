@@ -97,6 +97,8 @@ def brought_near(rows: Rows, points: Tensor, rounds: int = _ROUNDS) -> tuple[Ten
     """Points (R, n) confirmed in the arithmetic of `rows`, and brought nearer along the boundary; their distances (R,)."""
     firm, hit = confirmed(rows, points)
     index = hit.nonzero().squeeze(1)
+    if len(index) == 0:
+        return firm, torch.full_like(rows.samples[:, 0], torch.inf)
     some = rows.select(index)
     near = first_crossing(some, descend(some, first_crossing(some, firm[index]), rounds))
     distances = torch.full_like(rows.samples[:, 0], torch.inf)
