@@ -9,7 +9,8 @@ import torch
 import wdaverify as wv
 from tests.attack_cases import FAST, NAMES, check
 from tests.networks import mlp
-from wdaverify._errors import ModelError
+from wdaverify._errors import InputError, ModelError
+from wdaverify.attack.run import Run
 
 
 def _conv(seed=0):
@@ -77,6 +78,47 @@ class _Single(torch.nn.Module):
         return torch.stack([x[:, 0], 1 - x[:, 0]], dim=1).float()
 
 
+class _Steps(torch.nn.Module):
+    """Has no gradient."""
+
+    def forward(self, x):
+        return torch.cat([(x > 0.5).to(x.dtype), 1 - (x > 0.5).to(x.dtype)], dim=1)
+
+
+class _InPlace(torch.nn.Module):
+    """Begins by changing its input."""
+
+    def forward(self, x):
+        x.sub_(0.5)
+        return torch.cat([x.sum(1, keepdim=True), -x.sum(1, keepdim=True)], dim=1)
+
+
+def test_a_module_that_works_in_place_does_not_move_the_points():
+    data = wv.Dataset([[0.75, 0.75], [0.5, 0.75]], [0, 0])
+    found = wv.attack(_InPlace(), data, wv.WassersteinBall(0.5), device="cpu")
+    assert found.distances == pytest.approx([0.25, 0.125])
+    check(None, data, found, wv.Box(0, 1))
+
+
+def test_too_large_batches_are_halved_unless_their_size_was_asked_for(monkeypatch):
+    data = wv.Dataset(np.linspace(0.6, 1, 7)[:, None] * np.ones(2), [0] * 7)
+    whole = wv.attack(_InPlace(), data, wv.WassersteinBall(0.5), device="cpu")
+    attack, sizes = Run._attack, []
+
+    def limited(self, index):
+        if len(index) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        sizes.append(len(index))
+        attack(self, index)
+
+    monkeypatch.setattr(Run, "_attack", limited)
+    parts = wv.attack(_InPlace(), data, wv.WassersteinBall(0.5), device="cpu")
+    assert sum(sizes) == 7
+    assert parts.distances == pytest.approx(whole.distances)
+    with pytest.raises(InputError, match="smaller batch_size"):
+        wv.attack(_InPlace(), data, wv.WassersteinBall(0.5), batch_size=5, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("module", "shape", "message"),
     [
@@ -85,6 +127,7 @@ class _Single(torch.nn.Module):
         (torch.nn.Linear(2, 1), None, "at least two classes"),
         (torch.nn.Flatten(0), None, "no logits"),
         (_Single(), None, "verdicts need float64"),
+        (_Steps(), None, "no gradient"),
     ],
 )
 def test_modules_that_cannot_be_judged_are_refused_in_one_line(module, shape, message):
