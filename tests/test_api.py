@@ -44,6 +44,15 @@ def test_cells_can_be_called_whatever_was_imported_before(first):
     assert result.stdout.strip() == "2 cells;2 cells"
 
 
+@pytest.mark.parametrize("first", ["wdaverify.attack", "wdaverify.attack.nearest", "wdaverify.risk.distance", "wdaverify"])
+def test_attack_can_be_called_whatever_was_imported_before(first):
+    network = "wv.load('tests/data/lipschitz/degen_abs_identity_1-2-1.onnx')"
+    call = f"wv.attack({network}, wv.Dataset([[0.5]], [0]), wv.WassersteinBall(0.1), device='cpu')"
+    program = f"import {first}; import wdaverify as wv\nfor _ in range(2):\n  try: {call}\n  except wv.ModelError as e: print(e)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.count("an attack needs at least two classes") == 2
+
+
 @pytest.mark.parametrize("statement", ["import wdaverify", "import wdaverify.cli.main"])
 def test_importing_loads_nothing_heavy(statement):
     heavy = "{'torch', 'onnx', 'onnxruntime', 'highspy', 'pulp', 'cvxpy', 'sklearn'}"

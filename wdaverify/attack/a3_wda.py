@@ -44,6 +44,8 @@ def a3_wda(rows: Rows, radius: Tensor, *, steps: int, restarts: int, candidates:
         missing = kept.margins / clean.clamp(max=-torch.finfo(clean.dtype).tiny)
         limit = _LIMIT * _LIMIT_DECAY ** (restart - 1)
         index = ((kept.margins < 0) & (missing <= limit)).nonzero().squeeze(1)
+        if len(index) == 0:
+            break
         some, reach = rows.select(index), radius[index]
         drawn = _drawn(some, direction[index], served[index], restart)
         found = _restarted(some, reach, drawn, steps=steps, restart=restart)

@@ -109,6 +109,8 @@ def apgd(rows: Rows, radius: Tensor, *, steps: int, restarts: int, candidates: T
     for restart in range(restarts):
         for run, (name, k) in enumerate(runs):
             index = (kept.margins < 0).nonzero().squeeze(1)
+            if len(index) == 0:
+                break
             some, reach = rows.select(index), radius[index]
             some = some.against(None if k is None else candidates[index, k])
             start = scattered(some, reach, restart * len(runs) + run) if restart else some.samples

@@ -189,7 +189,7 @@ class _Search:
         if len(index) == 0:
             return np.empty((0, self.network.inputs)), np.empty(0)
         rows = self._rows(index, rivals)
-        best, least = walks(rows, self.options)
+        best, least = walks(rows, self.options.steps, range(self.options.restarts))
         best = descended(rows, best, least.isfinite(), self.options.rounds)
         return self._settled(index, rivals, best.cpu().numpy(), least.isfinite().cpu().numpy())
 
@@ -225,11 +225,19 @@ class _Search:
         return settled, np.where(np.isnan(distances), np.inf, distances)
 
 
-def walks(rows: Rows, options: NearestOptions) -> tuple[Tensor, Tensor]:
-    """The nearest points (R, n) that walks from all starts met, and their distances (R,); ``inf`` where none was met."""
-    best, least = rows.samples.clone(), torch.full_like(rows.samples[:, 0], torch.inf)
-    for restart in range(options.restarts):
-        found, distance = walk(rows, _start(rows, restart, least), options.steps)
+def walks(rows: Rows, steps: int, restarts: range, known: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    """The nearest points (R, n) that walks from some starts met, and their distances (R,); ``inf`` where none was met.
+
+    Parameters
+    ----------
+    restarts
+        Numbers of the starts, as `NearestOptions.restarts` describes.
+    known
+        Points and distances that are known already.
+    """
+    best, least = (rows.samples, torch.full_like(rows.samples[:, 0], torch.inf)) if known is None else known
+    for restart in restarts:
+        found, distance = walk(rows, _start(rows, restart, least), steps)
         crossing = first_crossing(rows, found)
         distance = torch.where(distance.isfinite(), rows.distance(crossing), distance)
         nearer = distance < least

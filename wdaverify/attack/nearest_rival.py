@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from wdaverify.attack.boundary import descend, first_crossing
-from wdaverify.attack.nearest import NearestOptions, walks
+from wdaverify.attack.nearest import walks
 from wdaverify.attack.settle import confirmed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from wdaverify.attack.rows import Rows
+
+_PROMISING = 1.5
+"""Rivals whose first walk ended farther than this multiple of the best do not walk again; all do if none was reached."""
 
 _DESCENDING = 3
 """Rivals per sample that descend."""
@@ -73,8 +76,13 @@ def nearest_rival(rough: Rows, exact: Rows, *, steps: int, restarts: int, candid
     count, ranks = candidates.shape
     owner = torch.arange(count, device=candidates.device).repeat_interleave(ranks)
     pairs = rough.select(owner).against(candidates.reshape(-1))
-    options = NearestOptions(steps=steps, restarts=restarts, seed=rough.seed)
-    points, distances = walks(pairs, options)
+    points, distances = walks(pairs, steps, range(1))
+    table = distances.reshape(count, ranks)
+    promising = (table <= _PROMISING * table.amin(1, keepdim=True)).reshape(-1).nonzero().squeeze(1)
+    if restarts > 1 and len(promising):
+        some, known = pairs.select(promising), (points[promising], distances[promising])
+        more = walks(some, steps, range(1, restarts), known)
+        points, distances = points.index_copy(0, promising, more[0]), distances.index_copy(0, promising, more[1])
     table = distances.reshape(count, ranks)
     order = table.argsort(dim=1, stable=True)
     rank = torch.zeros_like(order).scatter(1, order, torch.arange(ranks, device=order.device).expand(count, ranks).contiguous())
@@ -97,6 +105,8 @@ def brought_near(rows: Rows, points: Tensor, rounds: int = _ROUNDS) -> tuple[Ten
     """Points (R, n) confirmed in the arithmetic of `rows`, and brought nearer along the boundary; their distances (R,)."""
     firm, hit = confirmed(rows, points)
     index = hit.nonzero().squeeze(1)
+    if len(index) == 0:
+        return firm, torch.full_like(rows.samples[:, 0], torch.inf)
     some = rows.select(index)
     near = first_crossing(some, descend(some, first_crossing(some, firm[index]), rounds))
     distances = torch.full_like(rows.samples[:, 0], torch.inf)

@@ -94,6 +94,8 @@ def pgd(rows: Rows, radius: Tensor, *, steps: int, restarts: int, candidates: Te
     kept = Iterate.of(rows)
     for restart in range(restarts):
         index = (kept.margins < 0).nonzero().squeeze(1)
+        if len(index) == 0:
+            break
         some, reach = rows.select(index), radius[index]
         start = scattered(some, reach, restart) if restart else some.samples
         kept = kept.put(index, ascend_in_ball(some, reach, start, objective=OBJECTIVES["ce"], steps=steps))

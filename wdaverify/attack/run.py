@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from wdaverify._errors import DataError, DomainError
+from wdaverify._errors import DataError, DomainError, InputError
 from wdaverify.attack.findings import Findings, question_digest
 from wdaverify.attack.memory import rows_that_fit
 from wdaverify.attack.methods import RIVALS
@@ -124,7 +124,7 @@ class Run:
             if deadline.passed:
                 return
             before = self.counts
-            self._attack(index[self.clean[index] > 0])
+            self._attack_in_parts(index[self.clean[index] > 0])
             found.done[index] = True
             if journal is not None:
                 after = self.counts
@@ -133,6 +133,23 @@ class Run:
                 weights = np.array([float(w) for w in self.data.fractions])[found.done]
                 left = weights @ (found.distances[found.done] > radius)
                 progress(int(found.done.sum()), self.data.count, float(left / weights.sum()) if weights.any() else 0.0)
+
+    def _attack_in_parts(self, index: IntArray) -> None:
+        """Attack the samples of an index together, or in halves if the device has too little memory for that."""
+        try:
+            self._attack(index)
+        except torch.OutOfMemoryError:
+            if self.options.batch_size is not None or len(index) == 1:
+                raise InputError(
+                    f"{self.victim.device}: no memory to attack {len(index)} samples; give a smaller batch_size"
+                ) from None
+        else:
+            return
+        if self.victim.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(index) // 2
+        self._attack_in_parts(index[:half])
+        self._attack_in_parts(index[half:])
 
     def _attack(self, index: IntArray) -> None:
         """Run the method on the samples of an index, none of which errs as it is."""

@@ -31,6 +31,9 @@ _ROUGH_PUSHES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 _FINE_PUSHES = (0.0, *(10.0**e for e in range(-16, -5)))
 """Relative extensions tried on points whose margin falls short in the arithmetic that judges."""
 
+_FIRM = 1e-12
+"""Margins of this size, relative to the largest logit, are preferred: they survive evaluation in exact arithmetic, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -91,11 +94,12 @@ def settle(victim: Victim, rows: Rows, points: Tensor, radius: float | None = No
     open_rows, labels, samples = index.cpu().numpy(), some.labels.cpu().numpy(), some.samples.cpu().numpy()
     trials = [samples + (1 + push) * (crossing - samples) for push in _FINE_PUSHES] + [firm[index].cpu().numpy()]
     left = np.arange(len(open_rows))
-    for wish in trials:
+    for firm_share, wish in [(share, trial) for share in (_FIRM, 0.0) for trial in trials]:
         trial = np.clip(wish[left], lower[left], upper[left])
         outputs = victim.judge(trial)
         distances = distances_up(trial, samples[left], rows.norm)
-        good = (margins(outputs, labels[left]) >= 0) & (distances <= (np.inf if radius is None else radius))
+        least = firm_share * np.abs(outputs).max(axis=1)
+        good = (margins(outputs, labels[left]) >= least) & (distances <= (np.inf if radius is None else radius))
         place = open_rows[left[good]]
         result.points[place], result.distances[place] = trial[good], distances[good]
         result.targets[place] = leading(outputs[good], labels[left[good]])

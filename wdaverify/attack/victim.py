@@ -59,7 +59,8 @@ class Counted:
         """The logits at the rows of `points`."""
         self.forward += len(points)
         self.backward += len(points) if points.requires_grad else 0
-        return self._module(points if self._shape is None else points.reshape(-1, *self._shape))
+        # A clone: a module whose first operation is in place must not move the caller's points.
+        return self._module(points if self._shape is None else points.clone().reshape(-1, *self._shape))
 
 
 class Victim:
@@ -117,8 +118,7 @@ class Victim:
         """The number of classes, from a trial in both arithmetics."""
         for logits, dtype in ((self.rough, torch.float32), (self.exact, torch.float64)):
             try:
-                with torch.no_grad():
-                    outputs = logits(torch.zeros((2, self.inputs), device=self.device, dtype=dtype))
+                outputs = logits(torch.zeros((2, self.inputs), device=self.device, dtype=dtype, requires_grad=True))
             except (RuntimeError, TypeError, ValueError) as error:
                 reason = next(iter(str(error).splitlines()), type(error).__name__)
                 raise ModelError(f"{self.name}: cannot be evaluated ({reason[:200]}); check input_shape") from error
@@ -126,6 +126,8 @@ class Victim:
                 raise ModelError(f"{self.name}: gives no logits of shape (batch, classes)")
             if outputs.dtype != dtype:
                 raise ModelError(f"{self.name}: computes in {outputs.dtype} when its weights are {dtype}; verdicts need float64")
+            if not outputs.requires_grad:
+                raise ModelError(f"{self.name}: its logits have no gradient in the input; attacks need one")
         if outputs.shape[1] < 2:
             raise ModelError(f"{self.name}: has {outputs.shape[1]} output; an attack needs at least two classes")
         return int(outputs.shape[1])

@@ -69,6 +69,8 @@ def wda(rows: Rows, radius: Tensor, *, steps: int, restarts: int, candidates: Te
     rivals, kept = probed_rivals(rows, radius, candidates)
     for restart in range(restarts):
         index = (kept.margins < 0).nonzero().squeeze(1)
+        if len(index) == 0:
+            break
         some, reach = rows.select(index).against(rivals[index, restart % rivals.shape[1]]), radius[index]
         start = scattered(some, reach, restart) if restart >= rivals.shape[1] else some.samples
         kept = kept.put(index, ascend_in_ball(some, reach, start, objective=OBJECTIVES["margin"], steps=steps))

@@ -61,6 +61,8 @@ def wda_plus_plus(rough: Rows, exact: Rows, *, steps: int, restarts: int, candid
 def _below(rough: Rows, exact: Rows, known: Nearest, *, share: float, rival: Tensor | None, steps: int) -> Nearest:
     """Run Auto-PGD in balls a little smaller than the distance known, without a rival or toward one of each row."""
     index = (known.distances.isfinite() & (known.distances > 0)).nonzero().squeeze(1)
+    if len(index) == 0:
+        return known
     some = rough.select(index)
     radius = (share * known.distances[index]).to(some.samples.dtype)
     objective = OBJECTIVES["dlr" if rival is None else "dlr-targeted"]
