@@ -26,7 +26,9 @@ def pieces(layers: Layers, low: Fraction, high: Fraction, *, biases: bool = True
             rows = []
             for row, shift in zip(w, b, strict=True):
                 slope = sum((Fraction(v) * f[0] for v, f in zip(row, forms, strict=True)), Fraction(0))
-                constant = sum((Fraction(v) * f[1] for v, f in zip(row, forms, strict=True)), Fraction(shift) if biases else Fraction(0))
+                constant = sum(
+                    (Fraction(v) * f[1] for v, f in zip(row, forms, strict=True)), Fraction(shift) if biases else Fraction(0)
+                )
                 rows.append((slope, constant))
             if k == len(layers) - 1:
                 after.append((left, right, rows))

@@ -11,7 +11,17 @@ from typing import Any
 POOLS = [
     ["l1", "l2", "linf"],
     ["zero-one", "margin", "hinge", "ce", "linear", "cross-entropy"],
-    ["logit:0", "logit:1", "margin:0-1", "margin:1-0", "label:0", "label:1", "loss:margin:0", "loss:margin:1", "loss:cross-entropy:0"],
+    [
+        "logit:0",
+        "logit:1",
+        "margin:0-1",
+        "margin:1-0",
+        "label:0",
+        "label:1",
+        "loss:margin:0",
+        "loss:margin:1",
+        "loss:cross-entropy:0",
+    ],
     ["bound", "empty", "thin", "jac"],
     ["split", "leaf", "bound", "refresh", "targets", "adj", "input", "end"],
     ["lower", "upper", "verdict"],
@@ -40,7 +50,10 @@ def recount(stream: Any) -> None:
     """Give an inline stream a right footer."""
     if isinstance(stream, dict) and isinstance(stream.get("records"), list):
         records = [r for r in stream["records"] if isinstance(r, dict) and r.get("t") != "end"]
-        stream["records"] = [*records, {"t": "end", "records": len(records), "leaves": sum(r.get("t") == "leaf" for r in records)}]
+        stream["records"] = [
+            *records,
+            {"t": "end", "records": len(records), "leaves": sum(r.get("t") == "leaf" for r in records)},
+        ]
 
 
 def _places(value: Any, keep: Any) -> list[tuple[Any, Any]]:
@@ -73,7 +86,9 @@ def _number(document: dict[str, Any], rng: random.Random) -> None:
         return
     value = Fraction(old) if "x" not in str(old) else Fraction(1)
     tiny = Fraction(1, 1 << 60)
-    new: Any = rng.choice((value + tiny, value - tiny, value * 1000, -value, value / 2, value * 2, value + 1, Fraction(0), value + Fraction(1, 8)))
+    new: Any = rng.choice(
+        (value + tiny, value - tiny, value * 1000, -value, value / 2, value * 2, value + 1, Fraction(0), value + Fraction(1, 8))
+    )
     if isinstance(old, float):
         container[key] = float(new)
     else:
@@ -101,7 +116,9 @@ def _record(document: dict[str, Any], rng: random.Random) -> None:
     elif kind == 3 and isinstance(records[i], dict):
         records[i]["n"] = rng.randrange(-1, 4)
     elif kind == 4:
-        new = rng.choice((_bound(rng), {"t": "leaf", "k": rng.choice(POOLS[3]), **_evidence(rng)}, {"t": "split", "n": rng.randrange(3)}))
+        new = rng.choice(
+            (_bound(rng), {"t": "leaf", "k": rng.choice(POOLS[3]), **_evidence(rng)}, {"t": "split", "n": rng.randrange(3)})
+        )
         records.insert(i, new)
     elif kind == 5:
         records[i] = {"t": "leaf", "k": rng.choice(POOLS[3]), **_evidence(rng)}
@@ -145,7 +162,9 @@ def _key(document: dict[str, Any], rng: random.Random) -> None:
     if rng.random() < 0.5:
         del container[key]
     else:
-        container[rng.choice(("cutoff", "round", "value", "ball", "about", "lambda", "x", "a", "s", "p"))] = copy.deepcopy(container[key])
+        container[rng.choice(("cutoff", "round", "value", "ball", "about", "lambda", "x", "a", "s", "p"))] = copy.deepcopy(
+            container[key]
+        )
 
 
 def _list(document: dict[str, Any], rng: random.Random) -> None:

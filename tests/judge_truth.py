@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from tests.judge_examples import PLANE, Layers
@@ -40,10 +41,7 @@ class Truth:
 
     def everything(self) -> list[str]:
         """What is false."""
-        wrong = []
-        for claim in self.document["proof"]["claims"]:
-            if not getattr(self, f"_{claim['kind']}")(claim):
-                wrong.append(f"claim {claim}")
+        wrong = [f"claim {c}" for c in self.document["proof"]["claims"] if not getattr(self, f"_{c['kind']}")(c)]
         for name, judge in (("constants", self._constant), ("slopes", self._steepest), ("distances", self._reach)):
             for entry in self.document.get(name, []):
                 found = entry.get("value", entry.get("distance"))
@@ -143,7 +141,7 @@ class Truth:
         if kind == "label":
             return max(self.lipschitz(f"margin:{j}-{y}") for j in range(self.line.outputs) if j != y)
         knots = self.line.knots(y)
-        steps = [(a, b, (self.line.margin(b, y) - self.line.margin(a, y)) / (b - a)) for a, b in zip(knots, knots[1:], strict=False)]
+        steps = [(a, b, (self.line.margin(b, y) - self.line.margin(a, y)) / (b - a)) for a, b in pairwise(knots)]
         if kind == "loss:margin":
             return max(abs(s) for _, _, s in steps)
         return max(abs(float(s)) / (1 + math.exp(-float(self.line.margin(x, y)))) for a, b, s in steps for x in (a, b))
@@ -178,14 +176,19 @@ class Truth:
             best = phi(line, lambda v: loss(v, y), y, x, multiplier)
         else:  # a lower bound of the truth, on a grid, is enough to find what is false
             grid = [line.low + (line.high - line.low) * Fraction(k, 512) for k in range(513)]
-            best = max(float(loss(v, y)) - float(multiplier) * float(abs(v - x)) ** float(p) for v in [*grid, *line.knots(y, [x])])
+            best = max(
+                float(loss(v, y)) - float(multiplier) * float(abs(v - x)) ** float(p) for v in [*grid, *line.knots(y, [x])]
+            )
         return bool(best <= rational(claim["value"]) + (TINY if claim["loss"] == "ce" or p != 1 else 0))
 
     def risk(self, name: str, radius: Fraction, order: Any, objective: Any) -> Any:
         """The worst-case risk: orders 1 and inf exactly; other orders from below, on a grid of multipliers."""
         loss = self.loss(name, objective)
         if order == math.inf:
-            cuts = [(Line(self.layers, max(self.ends[0], x - radius), min(self.ends[1], x + radius)), x, y, w) for x, y, w in self.samples]
+            cuts = [
+                (Line(self.layers, max(self.ends[0], x - radius), min(self.ends[1], x + radius)), x, y, w)
+                for x, y, w in self.samples
+            ]
             return sum(w * max(loss(v, y) for v in line.knots(y, [x])) for line, x, y, w in cuts)
         if order == 1:
             return worst_case(self.line, self.samples, loss, radius)

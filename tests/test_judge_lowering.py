@@ -40,9 +40,7 @@ def test_models_are_the_same_function(path: Path) -> None:
         assert tuple(program.output_values(x)) == exact_forward(network, x)
 
 
-@pytest.mark.parametrize(
-    ("name", "case", "opset"), [pytest.param(n, c, o, id=f"{n}-opset{o}") for n, c, os in CASES for o in os]
-)
+@pytest.mark.parametrize(("name", "case", "opset"), [pytest.param(n, c, o, id=f"{n}-opset{o}") for n, c, os in CASES for o in os])
 def test_operators_are_the_same_function_or_refused(name: str, case: Case, opset: int) -> None:
     for seed in range(6):
         rng = np.random.default_rng([seed, opset, zlib.crc32(getattr(case, "__name__", "").encode())])

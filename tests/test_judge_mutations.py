@@ -13,7 +13,7 @@ from tests.judge_mutations import mutate
 from tests.judge_truth import Truth
 from wdaverify.check.report import check
 
-COUNT = int(os.environ.get("JUDGE_MUTATIONS", "150"))
+COUNT = int(os.environ.get("JUDGE_MUTATIONS", "120"))
 """Mutations of each certificate; more by the environment."""
 
 Known = tuple[ex.Layers, list[tuple[float, int]], Any]

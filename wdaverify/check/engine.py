@@ -33,7 +33,7 @@ class Evidence:
     s: dict[int, Fraction] = field(default_factory=dict)
     b: Fraction = Fraction(0)
     o: Fraction = Fraction(0)
-    t: tuple[Fraction, Fraction] | None = None
+    young: tuple[Fraction, Fraction] | None = None
     w: dict[int, Fraction] | None = None
 
     @staticmethod
@@ -50,8 +50,8 @@ class Evidence:
                 setattr(found, key, number(value, key))
             elif key == "w":
                 found.w = packed(value, key, ctx.program.inputs)
-            elif key == "t" and type(value) is list and len(value) == 2:
-                found.t = (number(value[0], "t"), number(value[1], "t"))
+            elif key == "young" and type(value) is list and len(value) == 2:
+                found.young = (number(value[0], key), number(value[1], key))
             else:
                 raise Rejected(f"unknown evidence {key!r}")
         multipliers = [*found.p.values(), *found.u.values(), *found.l.values(), *found.c.values(), *found.a.values()]
@@ -258,7 +258,7 @@ def query(ctx: Context, form: Form, evidence: Evidence, multiplier: Fraction) ->
         multiplier += evidence.b
     r, den = sweep.run(terms)
     constant += sum(Fraction(v, d) for d, v in sweep.constants.items())
-    total = constant + conc(ctx, r, den, multiplier, evidence.t, evidence.w)
+    total = constant + conc(ctx, r, den, multiplier, evidence.young, evidence.w)
     bounded(max(total.numerator.bit_length(), total.denominator.bit_length()), "a bound")
     return total, sweep, r
 

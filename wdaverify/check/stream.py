@@ -66,7 +66,6 @@ class Reader:
 
     def __init__(self, named: Callable[[Any, int], bytes], stream: dict[str, Any]) -> None:
         self.named, self.stream = named, stream
-        self.footers: list[tuple[Any, int]] = []
         self.leaves = 0
 
     def records(self) -> Iterator[Any]:
@@ -91,7 +90,7 @@ class Reader:
         yield from self._until_footer(_lines(content))
 
     def _until_footer(self, records: Iterator[Any]) -> Iterator[Any]:
-        count, before = 0, self.leaves
+        count = leaves = 0  # of this stream alone: its parts have their own footers
         for record in records:
             digest = None
             if isinstance(record, tuple):
@@ -100,7 +99,6 @@ class Reader:
                 names = {"t", "records", "leaves"} | ({"sha256"} if digest is not None else set())
                 if set(record) != names or (digest is not None and record["sha256"] != digest):
                     raise Rejected("the footer has the wrong fields or digest")
-                leaves = self.leaves - before
                 if whole(record["records"], "records") != count or whole(record["leaves"], "leaves") != leaves:
                     raise Rejected(f"the footer counts other than {count} records, {leaves} leaves")
                 if next(records, None) is not None:
@@ -108,6 +106,7 @@ class Reader:
                 return
             count += 1  # noqa: SIM113  # the footer does not count
             if type(record) is dict and record.get("t") == "leaf":
+                leaves += 1
                 self.leaves += 1
             yield record
         raise Rejected("the stream has no footer")
