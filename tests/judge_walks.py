@@ -11,6 +11,7 @@ from typing import Any
 from wdaverify.check.adjoint import adjoint_bound, gradient_ranges
 from wdaverify.check.context import Context
 from wdaverify.check.engine import Evidence, query
+from wdaverify.check.mixing import zonotope
 from wdaverify.check.num import Rejected
 from wdaverify.check.program import Element, Form, Program
 from wdaverify.check.tree import Tree
@@ -67,7 +68,7 @@ class Walk:
 
     def __init__(self, tree: Tree, rng: random.Random, size: int = 10) -> None:
         self.tree, self.rng, self.left = tree, rng, size
-        self.open = 1
+        self.open, self.mixed = 1, 0
         self.targeted = len(tree.question.targets) == 1
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -159,6 +160,20 @@ class Walk:
             fields = evidence(self.rng, ctx)
         return self._finish(ctx)
 
+    def _mixed(self, ctx: Context) -> dict[str, Any]:
+        """A leaf mix with weights near the sizes of columns and rows, and random slopes."""
+        rng, free = self.rng, self.tree.free()
+        slopes = {n: Fraction(rng.randrange(5), 4) for n in range(len(ctx.fixed)) if rng.random() < 0.3}
+        columns = zonotope(ctx, slopes, free)
+        fields: dict[str, Any] = {"k": "mix"}
+        if slopes:
+            fields["s"] = [2, [v for n, q in slopes.items() for v in (n, int(4 * q))]]
+        if ctx.question.norm != "l1":
+            fields["mu"] = [4, [1 + int(64 * sum(map(abs, c))) for c in columns]]
+        if ctx.question.norm == "linf":
+            fields["lam"] = [4, [1 + int(64 * sum(abs(c[j]) for c in columns)) for j in range(len(free))]]
+        return fields
+
     def _closes(self, fields: dict[str, Any]) -> bool:
         with contextlib.suppress(Rejected):
             self.tree._leaf(dict(fields))
@@ -167,6 +182,10 @@ class Walk:
 
     def _finish(self, ctx: Context) -> dict[str, Any]:
         if ctx.question.gradient is not None:
+            mix = self._mixed(ctx)
+            if self.rng.random() < 0.7 and self._closes(mix):
+                self.mixed += 1
+                return {"t": "leaf", **mix}
             return {"t": "leaf", "k": "jac"}
         before = self.tree.outcome.value
         for _ in range(5):

@@ -117,6 +117,7 @@ def test_a_lipschitz_stream_bounds_every_gradient(seed: int) -> None:
     form = program.objective({k: Fraction(rng.choice((-1, 1, 2))) for k in range(len(program.outputs))})
     low, high = [Fraction(-1)] * n, [Fraction(rng.choice((0, 1, 2))) for _ in range(n)]
     tree = Tree(Question(program, low, high, [Target(form)], norm=norm, gradient=form))
+    tree.question.stated = Fraction(rng.randrange(1, 16), 2)
     value = tree.run(Walk(tree, rng).records()).value
     dual = {"l1": "linf", "linf": "l1", "l2": "l2"}[norm]
     for _ in range(60):

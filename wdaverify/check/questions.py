@@ -22,7 +22,7 @@ def question(case: Case, claim: Claim) -> Question:
     bits = claim.get("round")
     if bits is not None and not 64 <= whole(bits, "round") <= 4096:
         raise Rejected("round is not from 64 to 4096")
-    return replace(found, bits=bits)
+    return replace(found, bits=bits, stated=claim.value)
 
 
 def _ball(case: Case, found: Question, i: int, norm: str, radius: Fraction) -> Question:
