@@ -112,27 +112,19 @@ def test_worked_example_a_worst_case_risk(tmp_path: Path) -> None:
 
 
 def test_worked_example_local_bounds_and_a_cancellation(tmp_path: Path) -> None:
-    """f vanishes identically behind weights of 2^23; a big-M model answers 1. The trap's network has another order of rows."""
-    k = float(1 << 23)
-    layers = [
-        ([[k, k], [-k, -k], [k, k], [-k, -k]], [0.0, 0.0, 1.0, -1.0]),
-        ([[1.0, -1.0, -1.0, 1.0]], [0.0]),
-        ([[1.0], [1.0]], [0.0, -1.0]),
-        ([[1.0, -1.0]], [0.0]),
-    ]
-    draft = ex.Draft(tmp_path, layers, "property", verdict="unsat", evidence="proved")
-    box = "".join(f"(assert (>= X_{i} -1))(assert (<= X_{i} 1))" for i in (0, 1))
-    draft.property(f"(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real){box}(assert (>= Y_0 0.5))")
+    """f vanishes identically behind weights of 2^23; a big-M model answers 1."""
     close = [ex.bound(4, hi=-1), {"t": "refresh"}, ex.leaf("bound")]
     local = [ex.bound(1, hi=0, ehi=ex.on(0)), ex.bound(2, lo=1, elo=ex.on(0)), ex.bound(3, hi=-1, ehi=ex.on(0))]
     off = [ex.bound(1, lo=0, elo=ex.on(0)), ex.split(2), ex.bound(3, hi=0, ehi=ex.on(2)), *close]
     tree = [ex.split(0), *local, *close, *off, ex.bound(3, lo=0, elo=ex.on(2)), *close]
     claims = [{"id": "m", "kind": "max", "objective": [[0, 1]], "value": 0}, {"id": "u", "kind": "unsat", **VERDICT}]
+    program = ["A4", "R4", "A1", "R1", "A2", "R2", "A1"]
     empty = [{**r, "k": "empty", "c": [0, [0, 1]]} if r["t"] == "leaf" else r for r in tree]
-    verdict = check(ex.write(tmp_path, draft.prove(claims, ex.stream("m", *tree), ex.stream("u", *empty))))
+    streams = ex.stream("m", *tree), ex.stream("u", *empty)
+    verdict = check(trap(tmp_path, "t1_bigM_leak", program, claims, *streams, kind="property", verdict="unsat"))
     assert verdict.accepted, verdict.message
     claims[0]["value"] = "-1/1000000000000000000"
-    assert check(ex.write(tmp_path, draft.prove(claims, ex.stream("m", *tree), ex.stream("u", *empty)))).status == 1
+    assert check(trap(tmp_path, "t1_bigM_leak", program, claims, *streams, kind="property", verdict="unsat")).status == 1
 
 
 def test_worked_example_a_thin_cell(tmp_path: Path) -> None:
@@ -200,6 +192,14 @@ def test_the_command_and_the_call(tmp_path: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert main(["check", str(path)]) == 1
     assert "model 'model.onnx' is not the file of the certificate" in capsys.readouterr().err
+
+
+def test_a_property_is_no_second_domain(tmp_path: Path) -> None:
+    """The box of the property would stand for the domain that the report names."""
+    document = ex.sat(tmp_path)
+    assert check(ex.write(tmp_path, document)).accepted
+    document["domain"] = "Rn"
+    assert "another domain" in check(ex.write(tmp_path, document)).message
 
 
 def test_nothing_proved_is_not_accepted(tmp_path: Path) -> None:

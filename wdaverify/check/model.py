@@ -28,6 +28,8 @@ def program_of(content: bytes, name: str) -> Program:
 
 
 def _lowered(graph: Graph) -> Program:
+    if graph.opset < 7:
+        raise Unreadable(f"operator version {graph.opset} is not supported; 7 is the oldest")
     free = [v for v in graph.inputs if v[0] not in graph.stored]
     if len(free) != 1 or len(graph.outputs) != 1:
         raise Unreadable(f"needs one input and one output, has {len(free)} and {len(graph.outputs)}")
@@ -58,7 +60,7 @@ def _lowered(graph: Graph) -> Program:
         check_known(call)
         values.update(zip(node.outputs, results, strict=False))
     result = values.get(graph.outputs[0][0])
-    if result is None or result.kind not in FLOATS or not result.elements:
+    if result is None or result.kind not in FLOATS or not result.elements or any(isinstance(e, float) for e in result.elements):
         raise Unreadable("the output is not computed, or holds no floating-point numbers")
     program.outputs = result.elements
     return program

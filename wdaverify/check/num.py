@@ -31,7 +31,7 @@ class Limits:
     nesting = 12
     depth = 10_000
     inline = 10_000
-    variables = 4_000_000
+    variables = elements = 4_000_000
     terms = 100_000_000
     file = 4 << 30
     property = 64 << 20

@@ -117,6 +117,17 @@ class Reader:
             raise Rejected("the stream was not read to its end")
 
 
+def unpacked(content: bytes, limit: int) -> bytes:
+    """The bytes of a whole gzip file."""
+    pieces, total = [], 0
+    for piece in _unpacked(content):
+        total += len(piece)
+        if total > min(limit, Limits.ratio * len(content) + Limits.slack):
+            raise Rejected("limit: a file unpacks to too much")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 def _lines(content: bytes) -> Iterator[tuple[Any, str]]:
     """Records of gzip JSON lines, each with the digest of all bytes before its line."""
     digest, waiting, total = hashlib.sha256(), b"", 0
