@@ -31,7 +31,7 @@ def gradient_ranges(ctx: Context) -> None:
                 substitute(stage, m, middle.residual)
             if any(r):
                 radius.residual.dens[stage.block] = den
-                _substitute_magnitudes(stage, r, radius.residual)
+                substitute(stage, r, radius.residual, sizes=True)
             continue
         ends = [(Fraction(a - b, den), Fraction(a + b, den)) for a, b in zip(m, r, strict=True)]
         _intersect(ctx, ctx.adjoint, stage.first, ends)
@@ -86,18 +86,6 @@ def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints,
     return lists[0], lists[1], den
 
 
-def _substitute_magnitudes(stage: Stage, r: Ints, residual: Residual) -> None:
-    """As `substitute` with the absolute weights."""
-    den = residual.dens[stage.block] * stage.denominator
-    for g in stage.groups:
-        values, scale = residual.open(g.block, den)
-        for i, row in zip(g.rows, g.magnitudes(), strict=True):
-            if r[i]:
-                factor = r[i] * scale
-                for c, w in zip(g.columns, row, strict=True):
-                    values[c] += factor * w
-
-
 def _intersect(ctx: Context, known: tuple[list[End], list[End]], first: int, ends: Sequence[tuple[Fraction, Fraction]]) -> None:
     for i, (low, high) in enumerate(ends, first):
         tighten(ctx, known, i, low, high)
@@ -116,68 +104,66 @@ def jquery(ctx: Context, start: dict[tuple[int, int], Fraction], evidence: Evide
     """An upper bound of ``sum start_v G_v`` over the gradients of all generic points of the context."""
     form = ctx.question.gradient
     assert form is not None
-    sizes = ctx.program.sizes
-    blocks: list[tuple[Ints, int]] = [_dense(sizes[0], 0, start)]
-    total = Fraction(0)
+    tangents = Residual(ctx, start)
+    blocks: list[tuple[Ints, int]] = [(tangents.values[0] or [0] * ctx.program.inputs, tangents.dens[0])]
+    constants: dict[int, int] = {}
     for stage in ctx.program.stages:
         if stage.kind == "A":
             blocks.append(forward(stage, blocks, constants=False))
         else:
-            tangents, paid = _through(ctx, stage, blocks, evidence)
-            total += paid
-            for (block, i), w in start.items():
-                if block == stage.block:
-                    tangents[i] += w
-            blocks.append(_dense(stage.size, 0, {(0, i): t for i, t in enumerate(tangents) if t}))
+            moved, den = _through(ctx, stage, blocks, evidence, constants)
+            values, scale = tangents.open(stage.block, den)  # holds what `start` has there
+            blocks.append(([v + t * scale for v, t in zip(values, moved, strict=True)], tangents.dens[stage.block]))
+    total = sum((Fraction(v, d) for d, v in constants.items()), Fraction(0))
     for v, w in form.terms.items():
         block, i = ctx.program.places[v]
         total += w * Fraction(blocks[block][0][i], blocks[block][1])
+    bounded(max(total.numerator.bit_length(), total.denominator.bit_length()), "a bound")
     return total
 
 
-def _dense(size: int, block: int, entries: dict[tuple[int, int], Fraction]) -> tuple[Ints, int]:
-    mine = {i: w for (b, i), w in entries.items() if b == block}
-    den = lcm(*{w.denominator for w in mine.values()})
-    bounded(den.bit_length(), "a tangent")
-    values = [0] * size
-    for i, w in mine.items():
-        values[i] = w.numerator * (den // w.denominator)
-    return values, den
-
-
 def _through(
-    ctx: Context, stage: Stage, blocks: Sequence[tuple[Ints, int]], evidence: Evidence
-) -> tuple[list[Fraction], Fraction]:
-    """The tangents of an R stage, and the constants paid for its undetermined neurons."""
-    tangents, paid, zero = [], Fraction(0), Fraction(0)
+    ctx: Context, stage: Stage, blocks: Sequence[tuple[Ints, int]], evidence: Evidence, constants: dict[int, int]
+) -> tuple[Ints, int]:
+    """The tangents of an R stage over a denominator; what its undetermined neurons cost goes to `constants`."""
+    common = lcm(*{blocks[b][1] for b in {b for b, _ in stage.sources}})
+    slopes = [q for each in (evidence.s, evidence.a) for n, q in each.items() if 0 <= n - stage.first < stage.size]
+    unit = lcm(16384, *{q.denominator for q in slopes})
+    tangents = []
     for n, (block, i) in enumerate(stage.sources, stage.first):
         values, den = blocks[block]
         mode = ctx.mode[n]
         if not values[i] or mode < 0:
-            tangents.append(zero)
+            tangents.append(0)
             continue
-        rho = Fraction(values[i], den)
+        rho, q = values[i] * (common // den), unit
         if mode == 0:
             low, high = ctx.adjoint[0][n], ctx.adjoint[1][n]
-            assert low is not None and high is not None  # noqa: PT018
-            q = (evidence.s if rho > 0 else evidence.a).get(n)
-            if q is None:
-                q = _default_slope(low, high, positive=rho > 0)
-            if rho > 0:
-                paid += rho * max(-q * low, -q * high, (1 - q) * low, (1 - q) * high)
+            assert low is not None
+            assert high is not None
+            # [a, b] / d is the range of the adjoint, q / unit the slope.
+            a, b, d = low.numerator * high.denominator, high.numerator * low.denominator, low.denominator * high.denominator
+            chosen = (evidence.s if rho > 0 else evidence.a).get(n)
+            if chosen is None:
+                q = _default_slope(a, b, positive=rho > 0) * (unit // 16384)
             else:
-                paid -= rho * max(q * low, q * high, (q - 1) * low, (q - 1) * high)
-            rho *= q
-        tangents.append(rho)
-    return tangents, paid
+                q = chosen.numerator * (unit // chosen.denominator)
+            if rho > 0:
+                most = max(-q * a, -q * b, (unit - q) * a, (unit - q) * b)
+            else:
+                most = max(q * a, q * b, (q - unit) * a, (q - unit) * b)
+            key = common * d * unit
+            constants[key] = constants.get(key, 0) + abs(rho) * most
+        tangents.append(rho * q)
+    bounded((common * unit).bit_length(), "a tangent")
+    return tangents, common * unit
 
 
-def _default_slope(low: Fraction, high: Fraction, *, positive: bool) -> Fraction:
-    if low >= 0:
-        return Fraction(1 if positive else 0)
-    if high <= 0:
-        return Fraction(0 if positive else 1)
-    return d14((high if positive else -low) / (high - low))
+def _default_slope(a: int, b: int, *, positive: bool) -> int:
+    """D14 of ``b / (b - a)``, or of ``-a / (b - a)``, in units of 2^-14; 0 or 1 where the sign of the adjoint is known."""
+    if a >= 0 or b <= 0:
+        return 16384 if (a >= 0) == positive else 0
+    return (32768 * (b if positive else -a) + (b - a)) // (2 * (b - a))
 
 
 def gradient_norm(ctx: Context, evidence: Evidence, free: Sequence[int]) -> Fraction:

@@ -214,7 +214,7 @@ def _affine_range(stage: Stage, blocks: Sequence[Any], *, constants: bool) -> tu
         scale = q // d
         mid = [(a + b) * scale for a, b in ends]
         rad = [(b - a) * scale for a, b in ends]
-        for i, row, size in zip(g.rows, g.weights, g.magnitudes(), strict=True):
+        for i, row, size in zip(g.rows, g.weights, g.view("size"), strict=True):
             middle[i] += sum(map(mul, row, mid))
             radius[i] += sum(map(mul, size, rad))
     low_z = [None if o else m - r for o, m, r in zip(open_low, middle, radius, strict=True)]

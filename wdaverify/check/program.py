@@ -60,20 +60,16 @@ class Group:
     columns: tuple[int, ...]
     rows: list[int] = field(default_factory=list)
     weights: list[Ints] = field(default_factory=list)
-    by_column: list[tuple[int, ...]] = field(default_factory=list)
-    absolute: list[Ints] = field(default_factory=list)
+    views: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
 
-    def transposed(self) -> list[tuple[int, ...]]:
-        """The weights of each column."""
-        if not self.by_column:
-            self.by_column = list(zip(*self.weights, strict=True))
-        return self.by_column
-
-    def magnitudes(self) -> list[Ints]:
-        """The absolute weights of each row."""
-        if not self.absolute:
-            self.absolute = [list(map(abs, row)) for row in self.weights]
-        return self.absolute
+    def view(self, name: str) -> list[tuple[int, ...]]:
+        """The weights by "row" or "column", or their absolute values by "size" (rows) or "column size"; computed once."""
+        if name not in self.views:
+            if name.startswith("column"):
+                self.views[name] = list(zip(*self.view("size" if "size" in name else "row"), strict=True))
+            else:
+                self.views[name] = [tuple(map(abs, row)) if name == "size" else tuple(row) for row in self.weights]
+        return self.views[name]
 
 
 @dataclass
