@@ -106,23 +106,13 @@ class Residual:
 
 def substitute(stage: Stage, r: list[int], residual: Residual, *, sizes: bool = False) -> None:
     """Replace the variables of an A stage by their rows: ``r_j += r_i w_ij``; with `sizes` the absolute weights."""
-    by_row, by_column = ("size", "column size") if sizes else ("row", "column")
     den = residual.dens[stage.block] * stage.denominator
     for g in stage.groups:
         rows = [r[i] for i in g.rows]
-        active = [k for k, v in enumerate(rows) if v]
-        if not active:
-            continue
-        values, scale = residual.open(g.block, den)
-        if 2 * len(active) < len(rows) or len(g.rows) < 3:
-            for k in active:
-                factor = rows[k] * scale
-                for c, w in zip(g.columns, g.view(by_row)[k], strict=True):
-                    values[c] += factor * w
-        else:
-            rows = [v * scale for v in rows] if scale != 1 else rows
-            for c, column in zip(g.columns, g.view(by_column), strict=True):
-                values[c] += sum(map(mul, rows, column))
+        if any(rows):
+            values, scale = residual.open(g.block, den)
+            for c, v in zip(g.columns, g.combine("size" if sizes else "row", rows), strict=True):
+                values[c] += v * scale
 
 
 class Sweep:

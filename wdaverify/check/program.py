@@ -20,9 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
-from operator import mul
 from typing import TypeAlias
 
+from .matrix import Group
 from .num import Limits, Unreadable, bounded
 
 Element: TypeAlias = "int | Fraction"
@@ -50,26 +50,6 @@ class Form:
             else:
                 terms[e] = w
         return Form(terms, constant)
-
-
-@dataclass
-class Group:
-    """Rows of an A stage that read the same variables of one block: a dense integer matrix."""
-
-    block: int
-    columns: tuple[int, ...]
-    rows: list[int] = field(default_factory=list)
-    weights: list[Ints] = field(default_factory=list)
-    views: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
-
-    def view(self, name: str) -> list[tuple[int, ...]]:
-        """The weights by "row" or "column", or their absolute values by "size" (rows) or "column size"; computed once."""
-        if name not in self.views:
-            if name.startswith("column"):
-                self.views[name] = list(zip(*self.view("size" if "size" in name else "row"), strict=True))
-            else:
-                self.views[name] = [tuple(map(abs, row)) if name == "size" else tuple(row) for row in self.weights]
-        return self.views[name]
 
 
 @dataclass
@@ -208,8 +188,8 @@ def forward(stage: Stage, blocks: Sequence[tuple[Ints, int]], *, constants: bool
         scale = q // d
         x = [source[c] * scale for c in g.columns]
         if any(x):
-            for i, row in zip(g.rows, g.weights, strict=True):
-                total[i] += sum(map(mul, x, row))
+            for i, v in zip(g.rows, g.combine("column", x), strict=True):
+                total[i] += v
     return total, q * stage.denominator
 
 
