@@ -253,7 +253,7 @@ def _cost(threat: Threat, k: int, mass: Fraction, step: Sequence[Fraction]) -> F
     if not mass or not distance:
         return Fraction(0)
     order = threat.order / 2 if threat.norm == "l2" else threat.order
-    return mass * (distance if order == 1 else power(distance, order, up=True))
+    return mass * power(distance, order, up=True)
 
 
 def _loss_there(threat: Threat, k: int, x: list[Fraction], i: int, stated: Any) -> Fraction:
