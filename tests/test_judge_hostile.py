@@ -83,6 +83,7 @@ TEXTS: dict[str, tuple[Text, str]] = {
     "duplicate key outside": (lambda t: t.replace('"kind": "lip', '"kind": "x", "kind": "lip', 1), "twice"),
     "unknown key": (lambda t: t.replace('"value": 1,', '"value": 1, "trust": "me",', 1), "wrong fields"),
     "nesting": (lambda t: t.replace('"value": 1,', f'"value": {"[" * 10**5}{"]" * 10**5},', 1), "limit"),
+    "quotes without end": (lambda t: t + ' "' + '\\"' * 10**6 + "\\", "JSON"),
     "nesting objects": (lambda t: '{"a":' * 10**5 + "1" + "}" * 10**5, "limit"),
     "neuron -1": (lambda t: t.replace(_STREAM, _STREAM.replace("0}", "-1}"), 1), "neuron"),
     "neuron huge": (lambda t: t.replace(_STREAM, _STREAM.replace("0}", "99999999999}"), 1), "neuron"),
@@ -166,6 +167,30 @@ def test_a_part_that_contains_itself_or_another(sound: dict[str, Any], tmp_path:
 def test_deep_trees(sound: dict[str, Any], tmp_path: Path) -> None:
     splits = [{"t": "input", "j": 0, "at": str(Fraction(1, k + 2))} for k in range(10_050)]
     refused(packed(sound, tmp_path, ex.packed_lines(*splits)), "limit", seconds=10)
+
+
+PROPERTIES = {
+    "disjuncts": ("(assert (or (<= Y_0 0) (<= Y_0 1)))" * 40, "limit"),
+    "rows": ("(assert (<= X_0 1))" * 5000 + "(assert (or (<= Y_0 0) (<= Y_0 1)))" * 12, "limit"),
+    "parenthesis": ("(assert (<= Y_0 0)", "never closed"),
+    "depth": ("(assert (<= Y_0 " + "(+ " * 10**5, "limit"),
+    "exponent": ("(assert (<= Y_0 1e99999))", "no number"),
+    "digits": (f"(assert (<= Y_0 {'9' * 10**5}))", "no number"),
+    "product": ("(assert (<= (* Y_0 X_0) 1))", "not linear"),
+    "undeclared": ("(assert (<= Y_1 0))", "not declared"),
+    "declared twice": ("(declare-const Y_0 Real)(assert (<= Y_0 0))", "no new"),
+    "nothing": ("", "asserts nothing"),
+    "strange": ("(assert (not (<= Y_0 0)))", "not supported"),
+}
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_hostile_properties(name: str, tmp_path: Path) -> None:
+    document = ex.sat(tmp_path)
+    text, word = PROPERTIES[name]
+    (tmp_path / "property.vnnlib").write_text("(declare-const X_0 Real)(declare-const Y_0 Real)" + text)
+    document["property"] = ex.reference(tmp_path / "property.vnnlib")
+    refused(ex.write(tmp_path, document), word)
 
 
 HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1), }"

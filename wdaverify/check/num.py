@@ -32,7 +32,7 @@ class Limits:
     depth = 10_000
     inline = 10_000
     variables = elements = 4_000_000
-    terms = 100_000_000
+    terms = 30_000_000  # coefficients of a program, at about 200 bytes
     file = 4 << 30
     property = 64 << 20
 

@@ -13,7 +13,8 @@ from typing import Any
 from .num import Limits, Rejected, shown, whole
 from .tree import Outcome
 
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# Every quote starts a match, terminated or not, and none is read twice: linear time whatever the text is.
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.?)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _CHUNK = 1 << 16
 
