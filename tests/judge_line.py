@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from tests.judge_examples import Layers
+from tests.judge_drafts import Layers
 
 Piece = tuple[Fraction, Fraction, list[tuple[Fraction, Fraction]]]
 """Ends of an interval, and (slope, constant) of every output on it."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from tests.judge_examples import PLANE, Layers
+from tests.judge_drafts import PLANE, Layers
 from tests.judge_line import FAR, Line, phi, pieces, worst_case
 
 TINY = 1e-12

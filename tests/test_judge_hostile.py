@@ -10,37 +10,21 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
-import zipfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from tests import judge_drafts as dr
 from tests import judge_examples as ex
+from tests.judge_refusal import refused
 from wdaverify.check.report import check
 
 JUDGE = Path(__file__).parents[1] / "wdaverify" / "check"
 
 Text = Callable[[str], str]
-
-
-def refused(path: Path, *words: str, seconds: float = 2.0) -> None:
-    """The judge refuses with one line that has the words, in time, and writes nothing."""
-    before = {p: p.stat().st_mtime_ns for p in path.parent.iterdir()}
-    started = time.monotonic()
-    verdict = check(path)
-    assert time.monotonic() - started < seconds
-    assert not verdict.accepted
-    assert verdict.status in (1, 2)
-    assert "\n" not in verdict.message
-    assert len(verdict.message) < 500
-    assert "internal" not in verdict.message
-    assert all(w in verdict.message for w in words), verdict.message
-    assert {p: p.stat().st_mtime_ns for p in path.parent.iterdir()} == before
 
 
 @pytest.fixture
@@ -49,7 +33,7 @@ def sound(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_truncated_anywhere(sound: dict[str, Any], tmp_path: Path) -> None:
-    whole = ex.write(tmp_path, sound).read_bytes()
+    whole = dr.write(tmp_path, sound).read_bytes()
     assert check(tmp_path / "certificate.json").accepted
     for end in range(0, len(whole) - 1, 13):
         (tmp_path / "cut.json").write_bytes(whole[:end])
@@ -130,12 +114,12 @@ def packed(sound: dict[str, Any], folder: Path, content: bytes) -> Path:
     """The certificate with its stream in a file of this content, whose digest is right."""
     (folder / "s.gz").write_bytes(content)
     stream = {"claim": "c0", "file": "s.gz", "sha256": hashlib.sha256(content).hexdigest()}
-    return ex.write(folder, {**sound, "proof": {**sound["proof"], "streams": [stream]}})
+    return dr.write(folder, {**sound, "proof": {**sound["proof"], "streams": [stream]}})
 
 
 def test_hostile_streams(sound: dict[str, Any], tmp_path: Path) -> None:
     records = sound["proof"]["streams"][0]["records"][:-1]
-    good = ex.packed_lines(*records)
+    good = dr.packed_lines(*records)
     assert check(packed(sound, tmp_path, good)).accepted
     plain = gzip.decompress(good)
     footer = {"t": "end", "records": 7, "leaves": 4}
@@ -144,7 +128,7 @@ def test_hostile_streams(sound: dict[str, Any], tmp_path: Path) -> None:
         "cut": good[:-9],
         "follow": good + gzip.compress(b"{}\n"),
         "footer": gzip.compress(plain.replace(b'"leaves": 4', b'"leaves": 6')),
-        "digest": ex.packed_lines(*records, footer={"sha256": "0" * 64}),
+        "digest": dr.packed_lines(*records, footer={"sha256": "0" * 64}),
         "no footer": gzip.compress(plain[: plain.rindex(b'{"t": "end"')]),
         "follows the footer": gzip.compress(plain + b"{}\n"),
         "last line": gzip.compress(plain[:-1]),
@@ -159,88 +143,14 @@ def test_hostile_streams(sound: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_part_that_contains_itself_or_another(sound: dict[str, Any], tmp_path: Path) -> None:
-    inner = ex.packed_lines({"t": "part", "file": "inner.gz", "sha256": "0" * 64})
+    inner = dr.packed_lines({"t": "part", "file": "inner.gz", "sha256": "0" * 64})
     (tmp_path / "inner.gz").write_bytes(inner)
-    refused(packed(sound, tmp_path, ex.packed_lines({"t": "part", **ex.reference(tmp_path / "inner.gz")})), "part inside a part")
+    refused(packed(sound, tmp_path, dr.packed_lines({"t": "part", **dr.reference(tmp_path / "inner.gz")})), "part inside a part")
 
 
 def test_deep_trees(sound: dict[str, Any], tmp_path: Path) -> None:
     splits = [{"t": "input", "j": 0, "at": str(Fraction(1, k + 2))} for k in range(10_050)]
-    refused(packed(sound, tmp_path, ex.packed_lines(*splits)), "limit", seconds=10)
-
-
-PROPERTIES = {
-    "disjuncts": ("(assert (or (<= Y_0 0) (<= Y_0 1)))" * 40, "limit"),
-    "rows": ("(assert (<= X_0 1))" * 5000 + "(assert (or (<= Y_0 0) (<= Y_0 1)))" * 12, "limit"),
-    "parenthesis": ("(assert (<= Y_0 0)", "never closed"),
-    "depth": ("(assert (<= Y_0 " + "(+ " * 10**5, "limit"),
-    "exponent": ("(assert (<= Y_0 1e99999))", "no number"),
-    "digits": (f"(assert (<= Y_0 {'9' * 10**5}))", "no number"),
-    "product": ("(assert (<= (* Y_0 X_0) 1))", "not linear"),
-    "undeclared": ("(assert (<= Y_1 0))", "not declared"),
-    "declared twice": ("(declare-const Y_0 Real)(assert (<= Y_0 0))", "no new"),
-    "nothing": ("", "asserts nothing"),
-    "strange": ("(assert (not (<= Y_0 0)))", "not supported"),
-}
-
-
-@pytest.mark.parametrize("name", PROPERTIES)
-def test_hostile_properties(name: str, tmp_path: Path) -> None:
-    document = ex.sat(tmp_path)
-    text, word = PROPERTIES[name]
-    (tmp_path / "property.vnnlib").write_text("(declare-const X_0 Real)(declare-const Y_0 Real)" + text)
-    document["property"] = ex.reference(tmp_path / "property.vnnlib")
-    refused(ex.write(tmp_path, document), word)
-
-
-HEADER = "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1), }"
-
-
-def npy(header: str = HEADER, body: bytes = bytes(8), version: bytes = b"\x01\x00") -> bytes:
-    """A `.npy` member."""
-    text = header.encode()
-    return b"\x93NUMPY" + version + len(text).to_bytes(2 if version[0] == 1 else 4, "little") + text + body
-
-
-def archive(x: bytes, *, compression: int = zipfile.ZIP_STORED, twice: bool = False) -> bytes:
-    """A data file whose array x is given."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", compression) as file:
-        file.writestr("x.npy", x)
-        file.writestr("y.npy", npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }"))
-        if twice:
-            with pytest.warns(UserWarning, match="Duplicate"):
-                file.writestr("x.npy", x)
-    return content.getvalue()
-
-
-DATA_CASES: dict[str, tuple[Callable[[], bytes], str]] = {
-    "not a zip": (lambda: b"PK\x03\x04 nonsense", "npz"),
-    "objects": (lambda: archive(npy(HEADER.replace("<f8", "|O"))), "header"),
-    "Fortran order": (lambda: archive(npy(HEADER.replace("False", "True"))), "Fortran"),
-    "lying header": (lambda: archive(npy(HEADER.replace("(1, 1)", "(1, 10000000000)"))), "announce"),
-    "code in the header": (lambda: archive(npy("__import__('os').system('touch /tmp/x')")), "header"),
-    "negative": (lambda: archive(npy(HEADER.replace("(1, 1)", "(-1, -1)"))), "header"),
-    "nan": (lambda: archive(npy(body=np.float64("nan").tobytes())), "finite"),
-    "bomb": (
-        lambda: archive(npy(HEADER.replace("(1, 1)", "(1, 12500000)"), bytes(10**8)), compression=zipfile.ZIP_DEFLATED),
-        "limit",
-    ),
-    "twice": (lambda: archive(npy(), twice=True), "twice"),
-    "version 3": (lambda: archive(npy(version=b"\x03\x00")), "npy"),
-    "pickle": (lambda: (ex.DATA / "hostile" / "d01_pickle.npz").read_bytes(), ""),
-    "negative weight": (lambda: (ex.DATA / "hostile" / "d10_weights.npz").read_bytes(), ""),
-    "lengths": (lambda: (ex.DATA / "hostile" / "d05_rows_mismatch.npz").read_bytes(), "shape"),
-}
-
-
-@pytest.mark.parametrize("name", DATA_CASES)
-def test_hostile_data(name: str, tmp_path: Path) -> None:
-    document = ex.distance(tmp_path)
-    make, word = DATA_CASES[name]
-    (tmp_path / "data.npz").write_bytes(make())
-    document["data"] = {**ex.reference(tmp_path / "data.npz"), "samples": 1}
-    refused(ex.write(tmp_path, document), word)
+    refused(packed(sound, tmp_path, dr.packed_lines(*splits)), "limit", seconds=10)
 
 
 def files(folder: Path) -> list[Path]:
@@ -267,7 +177,7 @@ finally:
     for name in ("lipschitz", "cross_entropy"):
         folder = tmp_path / name
         folder.mkdir()
-        path = ex.write(folder, ex.EXAMPLES[name](folder))
+        path = dr.write(folder, ex.EXAMPLES[name](folder))
         before = files(tmp_path)
         run = subprocess.run([sys.executable, "-I", "-S", "-c", program, str(path)], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.judge_examples import DATA
+from tests.judge_drafts import DATA
 from tests.onnx_cases import CASES, Case
 from tests.onnx_models import model
 from wdaverify.check.model import program_of

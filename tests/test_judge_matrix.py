@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.judge_examples import DATA
+from tests.judge_drafts import DATA
 from tests.judge_walks import evidence
 from wdaverify.check.context import Context, Question, Target
 from wdaverify.check.engine import Evidence, query

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import judge_drafts as dr
 from tests import judge_examples as ex
 from tests.judge_mutations import mutate
 from tests.judge_truth import Truth
@@ -16,20 +17,20 @@ from wdaverify.check.report import check
 COUNT = int(os.environ.get("JUDGE_MUTATIONS", "120"))
 """Mutations of each certificate; more by the environment."""
 
-Known = tuple[ex.Layers, list[tuple[float, int]], Any]
+Known = tuple[dr.Layers, list[tuple[float, int]], Any]
 KNOWN: dict[str, Known] = {
-    "sat": (ex.ABSOLUTE, [], lambda x, y: -1 <= x <= 1 and y[0] >= 0.75),
-    "unsat": (ex.ABSOLUTE, [], lambda x, y: -1 <= x <= 1 and (y[0] >= 1.25 or y[0] <= -0.25)),
-    "lipschitz": (ex.IDENTITY, [], None),
-    "label_constant": (ex.CLASSES, [], None),
-    "slope": (ex.PLANE, [], None),
-    "distance": (ex.CLASSES, [(1.0, 0)], None),
-    "zero_one": (ex.CLASSES, [(1.0, 0), (0.0, 0)], None),
-    "margin": (ex.CLASSES, [(1.0, 0)], None),
-    "hinge": (ex.CLASSES, [(1.0, 0)], None),
-    "cross_entropy": (ex.CLASSES, [(1.0, 0)], None),
-    "whole_ball": (ex.CLASSES, [(1.0, 0)], None),
-    "maximum": (ex.RAMP, [(1.0, 0)], None),
+    "sat": (dr.ABSOLUTE, [], lambda x, y: -1 <= x <= 1 and y[0] >= 0.75),
+    "unsat": (dr.ABSOLUTE, [], lambda x, y: -1 <= x <= 1 and (y[0] >= 1.25 or y[0] <= -0.25)),
+    "lipschitz": (dr.IDENTITY, [], None),
+    "label_constant": (dr.CLASSES, [], None),
+    "slope": (dr.PLANE, [], None),
+    "distance": (dr.CLASSES, [(1.0, 0)], None),
+    "zero_one": (dr.CLASSES, [(1.0, 0), (0.0, 0)], None),
+    "margin": (dr.CLASSES, [(1.0, 0)], None),
+    "hinge": (dr.CLASSES, [(1.0, 0)], None),
+    "cross_entropy": (dr.CLASSES, [(1.0, 0)], None),
+    "whole_ball": (dr.CLASSES, [(1.0, 0)], None),
+    "maximum": (dr.RAMP, [(1.0, 0)], None),
 }
 
 
@@ -41,7 +42,7 @@ def test_accepted_implies_true(name, tmp_path):
     rng, accepted = random.Random(name), 0
     for _ in range(COUNT):
         mutant = mutate(document, rng)
-        verdict = check(ex.write(tmp_path, mutant, "mutant.json"))
+        verdict = check(dr.write(tmp_path, mutant, "mutant.json"))
         assert "\n" not in verdict.message
         assert "internal" not in verdict.message, (verdict.message, mutant)
         if verdict.accepted:

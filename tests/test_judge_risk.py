@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.judge_examples import Layers
+from tests.judge_drafts import Layers
 from tests.judge_line import Line, phi, worst_case
 from wdaverify.check.claims import Case, Claim
 from wdaverify.check.data import Samples
