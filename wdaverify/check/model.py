@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from .lower import Call, Tensor, wanted
 from .lower_linear import LINEAR
 from .lower_piecewise import PIECEWISE
 from .lower_shapes import REARRANGING, check_known, split
 from .lower_windows import WINDOWS
-from .num import Rejected, Unreadable, shown
+from .num import Unreadable, shown
 from .onnxwire import FLOATS, Graph, read_model, size_of
 from .program import Program
 
@@ -72,10 +70,3 @@ def _require_finite(call: Call) -> None:
         allowed = call.node.op in _INFINITE and k > 0
         if tensor is not None and not allowed and any(isinstance(e, float) for e in tensor.elements):
             raise call.error("reads a number that is not finite")
-
-
-def point_of(program: Program, x: list[Fraction]) -> list[Fraction]:
-    """A point with as many coordinates as the program has inputs."""
-    if len(x) != program.inputs:
-        raise Rejected(f"a point has {len(x)} coordinates, the model {program.inputs} inputs")
-    return x

@@ -67,6 +67,17 @@ def check(
         Largest integer that is computed with, at most 2^20 bits.
     line
         Called with each statement when it is proved.
+
+    Returns
+    -------
+    Verdict
+        Accepted means: every end of every bracket marked ``proved`` in the file, and its verdict, is a theorem about the model as
+        stored, in real arithmetic. The rules are those of the certificate format; each is stated where it is implemented.
+
+    Examples
+    --------
+    >>> print(check("missing.json"))
+    UNREADABLE missing.json: 'missing.json' is no file
     """
     name, said = shown(Path(path).name)[1:-1], []  # type: tuple[str, list[str]]
     limit = Limits.max_bits
