@@ -164,7 +164,8 @@ class Walk:
         """A leaf mix with weights near the sizes of columns and rows, and random slopes."""
         rng, free = self.rng, self.tree.free()
         slopes = {n: Fraction(rng.randrange(5), 4) for n in range(len(ctx.fixed)) if rng.random() < 0.3}
-        columns = zonotope(ctx, slopes, free)
+        numerators, den = zonotope(ctx, slopes, free)
+        columns = [[Fraction(v, den) for v in c] for c in numerators]
         fields: dict[str, Any] = {"k": "mix"}
         if slopes:
             fields["s"] = [2, [v for n, q in slopes.items() for v in (n, int(4 * q))]]

@@ -76,7 +76,8 @@ def test_a_zonotope_and_its_bound() -> None:
     ctx = Context(question)
     ctx.propagate()
     half = Fraction(1, 2)
-    columns = zonotope(ctx, {}, [0, 1])
+    numerators, den = zonotope(ctx, {}, [0, 1])
+    columns = [[Fraction(v, den) for v in c] for c in numerators]
     assert columns == [[1, 0], [half, half], [half, -half]]
     corners = [
         sum(abs(columns[0][j] + sum(e * c[j] for e, c in zip(signs, columns[1:], strict=True))) for j in (0, 1))

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import zip_longest
 from math import lcm
 from operator import mul
 from typing import Any
 
 from .adjoint import gradient_ranges
 from .context import Context
-from .engine import Residual, substitute
 from .num import Rejected, bounded, power_of_two, r32
 from .program import Ints, Stage
 
@@ -31,71 +31,101 @@ _CENTER = -1
 _BITS = 96
 _HALF = Fraction(1, 2)
 
-Columns = list[list[Fraction]]
+
+class _Bundle:
+    """The adjoints of a block's variables, each a list over all symbols so far (entry 0: the center), over one denominator."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.rows: list[list[Ints]] = [[[] for _ in range(n)] for n in sizes]
+        self.dens = [1] * len(sizes)
+
+    def open(self, block: int, den: int) -> int:
+        """The factor for numerators over `den` before they are added to a block."""
+        common = lcm(self.dens[block], den)
+        bounded(common.bit_length(), "a zonotope")
+        if common != self.dens[block]:
+            factor = common // self.dens[block]
+            self.rows[block] = [[v * factor for v in row] for row in self.rows[block]]
+            self.dens[block] = common
+        return common // den
+
+    def add(self, block: int, index: int, values: Ints, factor: int) -> None:
+        """Add a list, which may be longer or shorter than what is there."""
+        old = self.rows[block][index]
+        new = [v * factor for v in values]
+        if old:
+            new = [a + b for a, b in zip_longest(old, new, fillvalue=0)]
+        self.rows[block][index] = new
 
 
-def zonotope(ctx: Context, slopes: dict[int, Fraction], free: Sequence[int]) -> Columns:
-    """The columns of B on the free inputs: the center, then one per undetermined neuron in the order of their ids."""
+def zonotope(ctx: Context, slopes: dict[int, Fraction], free: Sequence[int]) -> tuple[list[Ints], int]:
+    """The columns of B on the free inputs over a denominator: the center, then one per undetermined neuron by ids."""
     form = ctx.question.gradient
     assert form is not None
     gradient_ranges(ctx)
-    vectors = {_CENTER: Residual(ctx, {ctx.program.places[v]: w for v, w in form.terms.items()})}
+    bundle, symbols = _Bundle(ctx.program.sizes), {_CENTER: 0}
+    for v, w in form.terms.items():
+        block, i = ctx.program.places[v]
+        bundle.add(block, i, [w.numerator], bundle.open(block, w.denominator))
     for stage in reversed(ctx.program.stages):
-        taken: dict[int, tuple[Ints, int]] = {}
-        for k, residual in vectors.items():
-            r = residual.take(stage.block)
-            if r is not None and stage.kind == "A":
-                substitute(stage, r, residual)
-            elif r is not None:
-                taken[k] = r, residual.dens[stage.block]
-        if stage.kind == "R":
-            _through(ctx, stage, taken, vectors, slopes)
-    columns = []
-    for k in (_CENTER, *(n for n, mode in enumerate(ctx.mode) if mode == 0)):
-        found = vectors.get(k)
-        values = found.take(0) if found is not None else None
-        if values is None or found is None:
-            columns.append([Fraction(0)] * len(free))
+        if stage.kind == "A":
+            _substitute(stage, bundle)
         else:
-            columns.append([Fraction(values[j], found.dens[0]) for j in free])
-    return columns
+            _through(ctx, stage, bundle, symbols, slopes)
+    rows = [bundle.rows[0][j] for j in free]
+    order = [symbols.get(k, -1) for k in (_CENTER, *(n for n, mode in enumerate(ctx.mode) if mode == 0))]
+    return [[row[s] if 0 <= s < len(row) else 0 for row in rows] for s in order], bundle.dens[0]
 
 
-def _through(
-    ctx: Context, stage: Stage, taken: dict[int, tuple[Ints, int]], vectors: dict[int, Residual], slopes: dict[int, Fraction]
-) -> None:
-    """Pass an R stage: every vector is scaled, and undetermined neurons shift the center and open a symbol each."""
-    chosen = {i: {1: Fraction(1), -1: Fraction(0)}.get(ctx.mode[n], slopes.get(n, _HALF)) for i, n in enumerate(_neurons(stage))}
-    further = lcm(*{q.denominator for q in chosen.values()})
-    factors = [q.numerator * (further // q.denominator) for q in chosen.values()]
-    shifts: dict[tuple[int, int], Fraction] = {}
-    for i, n in enumerate(_neurons(stage)):
-        if ctx.mode[n] == 0:
-            low, high = _remainder(ctx, n, [(k, Fraction(r[i], den)) for k, (r, den) in taken.items()], chosen[i])
-            place = stage.sources[i]
-            shifts[place] = shifts.get(place, Fraction(0)) + (low + high) / 2
-            if high > low:
-                vectors[n] = Residual(ctx, {place: (high - low) / 2})
-    for k, (r, den) in taken.items():
-        for block in {b for b, _ in stage.sources}:
-            values, scale = vectors[k].open(block, den * further)
-            for (b, j), v, f in zip(stage.sources, r, factors, strict=True):
-                if v and f and b == block:
-                    values[j] += v * f * scale
-    for (block, j), shift in shifts.items():
-        if shift:
-            values, scale = vectors[_CENTER].open(block, shift.denominator)
-            values[j] += shift.numerator * scale
+def _substitute(stage: Stage, bundle: _Bundle) -> None:
+    """Replace the variables of an A stage by their rows: for all symbols at once, packed into one integer per variable."""
+    rows = bundle.rows[stage.block]
+    length = max(map(len, rows), default=0)
+    largest = max((abs(v).bit_length() for row in rows for v in row), default=0)
+    for g in stage.groups:
+        mine = [rows[i] for i in g.rows]
+        if not any(map(any, mine)):
+            continue
+        factor = bundle.open(g.block, bundle.dens[stage.block] * stage.denominator)
+        slot = (largest + max(w.bit_length() for row in g.view("size") for w in row) + len(mine).bit_length() + 9) // 8
+        half = 1 << (8 * slot - 1)
+        bias = half * (((1 << 8 * slot * length) - 1) // ((1 << 8 * slot) - 1))
+        lines = []
+        for row in mine:
+            content = b"".join((v + half).to_bytes(slot, "little") for v in row)
+            low = half * (((1 << 8 * slot * len(row)) - 1) // ((1 << 8 * slot) - 1))
+            lines.append(int.from_bytes(content, "little") - low)
+        read = int.from_bytes
+        for c, column in zip(g.columns, g.view("column"), strict=True):
+            content = (sum(map(mul, lines, column)) + bias).to_bytes(slot * length, "little")
+            sums = [read(content[k : k + slot], "little") - half for k in range(0, slot * length, slot)]
+            bundle.add(g.block, c, sums, factor)
 
 
-def _neurons(stage: Stage) -> range:
-    return range(stage.first, stage.first + stage.size)
+def _through(ctx: Context, stage: Stage, bundle: _Bundle, symbols: dict[int, int], slopes: dict[int, Fraction]) -> None:
+    """Pass an R stage: every list is scaled, and an undetermined neuron shifts the center and opens a symbol."""
+    den = bundle.dens[stage.block]
+    for i, (block, j) in enumerate(stage.sources):
+        n, row = stage.first + i, bundle.rows[stage.block][i]
+        mode = ctx.mode[n]
+        if mode < 0 or not row:
+            continue
+        if mode > 0:
+            bundle.add(block, j, row, bundle.open(block, den))
+            continue
+        q = slopes.get(n, _HALF)
+        bundle.add(block, j, [v * q.numerator for v in row], bundle.open(block, den * q.denominator))
+        low, high = _remainder(ctx, n, Fraction(row[0], den), Fraction(sum(map(abs, row[1:])), den), q)
+        symbols[n] = len(symbols)
+        fresh = [0] * len(symbols)
+        common = lcm(low.denominator, high.denominator)
+        a, b = low.numerator * (common // low.denominator), high.numerator * (common // high.denominator)
+        fresh[0], fresh[-1] = a + b, b - a  # over twice the denominator
+        bundle.add(block, j, fresh, bundle.open(block, 2 * common))
 
 
-def _remainder(ctx: Context, n: int, parts: list[tuple[int, Fraction]], q: Fraction) -> tuple[Fraction, Fraction]:
+def _remainder(ctx: Context, n: int, center: Fraction, spread: Fraction, q: Fraction) -> tuple[Fraction, Fraction]:
     """The range of ``(d - q) v``, rounded outward; v is bounded by the zonotope and by the known range of its adjoint."""
-    center = sum((v for k, v in parts if k == _CENTER), Fraction(0))
-    spread = sum((abs(v) for k, v in parts if k != _CENTER), Fraction(0))
     low, high = ctx.adjoint[0][n], ctx.adjoint[1][n]
     a = center - spread if low is None else max(low, center - spread)
     b = center + spread if high is None else min(high, center + spread)
@@ -117,37 +147,35 @@ def weights(value: Any, count: int, what: str) -> list[Fraction]:
 def mixing(ctx: Context, fields: dict[str, Any], slopes: dict[int, Fraction], free: Sequence[int]) -> Fraction:
     """The proved bound: of l1 exactly (largest row sum); else the value of the claim (l2: its square), or `Rejected`."""
     norm, stated = ctx.question.norm, ctx.question.stated
-    columns = zonotope(ctx, slopes, free)
+    columns, den = zonotope(ctx, slopes, free)
     if norm == "l1":
         if fields:
             raise Rejected("mix in the norm l1 takes no weights")
-        return max((sum((abs(c[j]) for c in columns), Fraction(0)) for j in range(len(free))), default=Fraction(0))
+        return Fraction(max((sum(abs(c[j]) for c in columns) for j in range(len(free))), default=0), den)
     names = {"lam", "mu"} if norm == "linf" else {"mu"}
     if set(fields) != names or stated is None or stated < 0:
         raise Rejected(f"mix in this norm takes {' and '.join(sorted(names))}")
     mu = weights(fields["mu"], len(columns), "mu")
     lam = weights(fields["lam"], len(free), "lam") if norm == "linf" else [Fraction(1)] * len(free)
     top = stated**2 / (sum(mu) * (sum(lam) if norm == "linf" else 1))
-    if free and not _dominated(columns, lam, mu, top):
+    if free and not _dominated(columns, lam, mu, top * den * den):
         raise Rejected("the matrix of leaf mix is not proved to be positive semidefinite")
     return stated if norm == "linf" else stated**2
 
 
-def _dominated(columns: Columns, lam: Sequence[Fraction], mu: Sequence[Fraction], top: Fraction) -> bool:
+def _dominated(columns: list[Ints], lam: Sequence[Fraction], mu: Sequence[Fraction], top: Fraction) -> bool:
     """Whether ``top diag(lam) - B diag(1/mu) B^T`` is positive semidefinite; by Schur, the smaller of its two forms."""
+    rows = [list(row) for row in zip(*columns, strict=True)]
     if len(columns) < len(lam):
-        return _dominated([list(row) for row in zip(*columns, strict=True)], mu, lam, top)
-    den = lcm(*{v.denominator for c in columns for v in c})
-    bounded(den.bit_length(), "a zonotope")
-    rows = [[c[j].numerator * (den // c[j].denominator) for c in columns] for j in range(len(lam))]
+        rows, lam, mu = columns, mu, lam
     # 1/mu rounded up adds a positive semidefinite matrix to what is subtracted: sound.
-    inverse = [-(-(v.denominator << _BITS) // v.numerator) for v in mu]
-    scale = (den * den) << _BITS
+    shift = 48 + max(0, *(v.numerator.bit_length() - v.denominator.bit_length() for v in mu))
+    inverse = [-(-(v.denominator << shift) // v.numerator) for v in mu]
     matrix = []
     for j, row in enumerate(rows):
         weighted = list(map(mul, row, inverse))
         matrix.append([-sum(map(mul, weighted, other)) for other in rows[: j + 1]])
-        diagonal = top * lam[j] * scale
+        diagonal = top * lam[j] * (1 << shift)
         matrix[j][j] += diagonal.numerator // diagonal.denominator
     return positive(matrix)
 
