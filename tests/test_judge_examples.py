@@ -203,6 +203,19 @@ def test_a_property_is_no_second_domain(tmp_path: Path) -> None:
     assert "another domain" in check(dr.write(tmp_path, document)).message
 
 
+def test_limits_reject(tmp_path: Path) -> None:
+    path = dr.write(tmp_path, ex.lipschitz(tmp_path))
+    assert check(path, time_limit=60, max_bits=1 << 30).accepted
+    assert "limit: time" in check(path, time_limit=0).message
+    document = ex.lipschitz(tmp_path)
+    document["proof"]["streams"][0]["records"].insert(0, dr.bound(0, hi="0x1p+300"))
+    document["proof"]["streams"][0]["records"][-1]["records"] += 1
+    path = dr.write(tmp_path, document)
+    assert check(path).accepted
+    assert "limit" in check(path, max_bits=4).message
+    assert check(path).accepted  # a lowered limit holds for one call
+
+
 def test_nothing_proved_is_not_accepted(tmp_path: Path) -> None:
     document = ex.distance(tmp_path)
     document["distances"][0]["distance"]["evidence"] = "solver"

@@ -147,18 +147,20 @@ def weights(value: Any, count: int, what: str) -> list[Fraction]:
 def mixing(ctx: Context, fields: dict[str, Any], slopes: dict[int, Fraction], free: Sequence[int]) -> Fraction:
     """The proved bound: of l1 exactly (largest row sum); else the value of the claim (l2: its square), or `Rejected`."""
     norm, stated = ctx.question.norm, ctx.question.stated
+    if not free:
+        return Fraction(0)
     columns, den = zonotope(ctx, slopes, free)
     if norm == "l1":
         if fields:
             raise Rejected("mix in the norm l1 takes no weights")
-        return Fraction(max((sum(abs(c[j]) for c in columns) for j in range(len(free))), default=0), den)
+        return Fraction(max(sum(abs(c[j]) for c in columns) for j in range(len(free))), den)
     names = {"lam", "mu"} if norm == "linf" else {"mu"}
     if set(fields) != names or stated is None or stated < 0:
         raise Rejected(f"mix in this norm takes {' and '.join(sorted(names))}")
     mu = weights(fields["mu"], len(columns), "mu")
     lam = weights(fields["lam"], len(free), "lam") if norm == "linf" else [Fraction(1)] * len(free)
     top = stated**2 / (sum(mu) * (sum(lam) if norm == "linf" else 1))
-    if free and not _dominated(columns, lam, mu, top * den * den):
+    if not _dominated(columns, lam, mu, top * den * den):
         raise Rejected("the matrix of leaf mix is not proved to be positive semidefinite")
     return stated if norm == "linf" else stated**2
 
