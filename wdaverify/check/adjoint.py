@@ -10,68 +10,63 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
+from typing import TypeAlias
 
 from .context import Context, End
 from .engine import Evidence, Residual, substitute
 from .num import bounded, d14
 from .program import Ints, Stage, forward
 
+Ranges: TypeAlias = "tuple[Ints, Ints, int]"
+"""Middles and radii over a denominator."""
+
 
 def gradient_ranges(ctx: Context) -> None:
     """Exact backward interval pass under the context: intersects the adjoints of all y and of all inputs with their ranges."""
     form = ctx.question.gradient
     assert form is not None
-    middle, radius = _Pass(ctx, form.terms), _Pass(ctx, {})
+    middle, radius = Residual(ctx, {ctx.program.places[v]: w for v, w in form.terms.items()}), Residual(ctx, {})
     for stage in reversed(ctx.program.stages):
         # One list of each block, middle and radius over the same denominator.
-        m, r, den = _joined(middle.residual, radius.residual, stage.block)
+        m, r, den = _joined(middle, radius, stage.block)
         if stage.kind == "A":
             if any(m):
-                middle.residual.dens[stage.block] = den
-                substitute(stage, m, middle.residual)
+                middle.dens[stage.block] = den
+                substitute(stage, m, middle)
             if any(r):
-                radius.residual.dens[stage.block] = den
-                substitute(stage, r, radius.residual, sizes=True)
+                radius.dens[stage.block] = den
+                substitute(stage, r, radius, sizes=True)
             continue
-        ends = [(Fraction(a - b, den), Fraction(a + b, den)) for a, b in zip(m, r, strict=True)]
-        _intersect(ctx, ctx.adjoint, stage.first, ends)
-        low = ctx.adjoint[0][stage.first : stage.first + stage.size]
-        high = ctx.adjoint[1][stage.first : stage.first + stage.size]
-        zero = Fraction(0)
-        for i, place in enumerate(stage.sources):
-            a, b = low[i] or zero, high[i] or zero
-            mode = ctx.mode[stage.first + i]
-            if mode < 0:
+        if _intersect(ctx, ctx.adjoint, stage.first, (m, r, den)):
+            m, r, den = _known(ctx, stage)
+        _pass_phases(ctx, stage, (m, r, den), (middle, radius))
+    m, r, den = _joined(middle, radius, 0)
+    _intersect(ctx, ctx.adjoint_x, 0, (m, r, den))
+
+
+def _pass_phases(ctx: Context, stage: Stage, ranges: Ranges, passes: tuple[Residual, Residual]) -> None:
+    """Add ``d_n G_y`` to the adjoint of z: the range itself (on), nothing (off), or its hull with 0."""
+    m, r, den = ranges
+    for block in {b for b, _ in stage.sources}:
+        lists = [each.open(block, 2 * den) for each in passes]
+        for n, (b, i), middle, radius in zip(range(stage.first, stage.first + stage.size), stage.sources, m, r, strict=True):
+            mode = ctx.mode[n]
+            if mode < 0 or b != block:
                 continue
+            low, high = middle - radius, middle + radius
             if mode == 0:
-                a, b = min(a, zero), max(b, zero)
-            middle.add(place, (a + b) / 2)
-            radius.add(place, (b - a) / 2)
-        middle.flush()
-        radius.flush()
-    m, r, den = _joined(middle.residual, radius.residual, 0)
-    _intersect(ctx, ctx.adjoint_x, 0, [(Fraction(a - b, den), Fraction(a + b, den)) for a, b in zip(m, r, strict=True)])
+                low, high = min(low, 0), max(high, 0)
+            for (values, scale), part in zip(lists, (low + high, high - low), strict=True):
+                values[i] += part * scale
 
 
-class _Pass:
-    """A residual to which rationals are added in bulk."""
-
-    def __init__(self, ctx: Context, terms: dict[int, Fraction]) -> None:
-        self.residual = Residual(ctx, {ctx.program.places[v]: w for v, w in terms.items()})
-        self.waiting: list[tuple[tuple[int, int], Fraction]] = []
-
-    def add(self, place: tuple[int, int], value: Fraction) -> None:
-        if value:
-            self.waiting.append((place, value))
-
-    def flush(self) -> None:
-        for block in {b for (b, _), _ in self.waiting}:
-            mine = [(i, v) for (b, i), v in self.waiting if b == block]
-            common = lcm(*{v.denominator for _, v in mine})
-            values, scale = self.residual.open(block, common)
-            for i, v in mine:
-                values[i] += v.numerator * (common // v.denominator) * scale
-        self.waiting = []
+def _known(ctx: Context, stage: Stage) -> Ranges:
+    """Middles and radii of the ranges in force, where records have tightened some."""
+    low, high = ([v or Fraction(0) for v in ends[stage.first : stage.first + stage.size]] for ends in ctx.adjoint)
+    common = lcm(*{v.denominator for v in (*low, *high)})
+    bounded(common.bit_length(), "an adjoint")
+    a, b = ([v.numerator * (common // v.denominator) for v in ends] for ends in (low, high))
+    return [u + v for u, v in zip(a, b, strict=True)], [v - u for u, v in zip(a, b, strict=True)], 2 * common
 
 
 def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints, int]:
@@ -86,9 +81,15 @@ def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints,
     return lists[0], lists[1], den
 
 
-def _intersect(ctx: Context, known: tuple[list[End], list[End]], first: int, ends: Sequence[tuple[Fraction, Fraction]]) -> None:
-    for i, (low, high) in enumerate(ends, first):
+def _intersect(ctx: Context, known: tuple[list[End], list[End]], first: int, ranges: Ranges) -> bool:
+    """Intersect with ranges; whether what was known is tighter somewhere."""
+    m, r, den = ranges
+    tighter = False
+    for i, (middle, radius) in enumerate(zip(m, r, strict=True), first):
+        low, high = Fraction(middle - radius, den), Fraction(middle + radius, den)
         tighten(ctx, known, i, low, high)
+        tighter |= known[0][i] != low or known[1][i] != high
+    return tighter
 
 
 def tighten(ctx: Context, known: tuple[list[End], list[End]], index: int, low: End, high: End) -> None:
