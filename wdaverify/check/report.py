@@ -230,7 +230,8 @@ class _Judge:
             raise Unreadable(f"the sha256 of the {role} is missing")
         if other is None:
             if type(name) is not str or not name or "\0" in name or Path(name).name != name or name in (".", ".."):
-                raise Rejected(f"{role} {shown(name)} is no plain file name; say where it is by --{role}")
+                hint = f"; say where it is by --{role}" if role in self.given else ""
+                raise Rejected(f"{role} {shown(name)} is no plain file name{hint}")
             other = self.path.parent / name
         content = self._bytes(Path(other), limit)
         if role in ("model", "property") and Path(other).suffix.lower() == ".gz":
