@@ -13,8 +13,8 @@ PUBLIC = [
     "AdversarialDistance", "AttackOptions", "AttackResult", "AuditError", "Box", "Bracket", "DataError", "Dataset",
     "DistanceOptions", "Domain", "DomainError", "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError",
     "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError", "TransportPlan",
-    "UnsupportedOpError", "WassersteinBall", "WdaverifyError", "attack", "cells", "certify", "distance", "from_torch",
-    "lipschitz", "lipschitz_constants", "load", "load_domain", "verify",
+    "UnsupportedOpError", "Verdict", "WassersteinBall", "WdaverifyError", "attack", "cells", "certify", "check", "distance",
+    "from_torch", "lipschitz", "lipschitz_constants", "load", "load_domain", "verify",
 ]  # fmt: skip
 
 
