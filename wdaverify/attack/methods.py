@@ -56,6 +56,6 @@ METHODS: dict[str, Method] = {
     "apgd": Method(in_ball=apgd, steps=100, restarts=1, parts=("apgd",)),
     "wda": Method(in_ball=wda, steps=50, restarts=2, parts=("wda",)),
     "a3-wda": Method(in_ball=a3_wda, steps=40, restarts=10, parts=("a3-wda",)),
-    "nearest": Method(nearest=nearest_rival, steps=40, restarts=2, parts=("nearest",)),
-    "wda++": Method(nearest=wda_plus_plus, steps=40, restarts=2, parts=PARTS),
+    "nearest": Method(nearest=nearest_rival, steps=40, restarts=4, parts=("nearest",)),
+    "wda++": Method(nearest=wda_plus_plus, steps=40, restarts=4, parts=PARTS),
 }
