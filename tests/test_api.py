@@ -12,8 +12,8 @@ import wdaverify
 PUBLIC = [
     "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "Domain", "DomainError",
     "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError", "Network", "Norm", "PropertyAnswer",
-    "PropertyError", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError", "WassersteinBall",
-    "WdaverifyError", "cells", "certify", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load",
+    "PropertyError", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError", "Verdict", "WassersteinBall",
+    "WdaverifyError", "cells", "certify", "check", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load",
     "load_domain", "verify",
 ]  # fmt: skip
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from wdaverify._types import Norm as Norm
     from wdaverify.bracket import Bracket as Bracket
     from wdaverify.cells.enumerate import cells as cells
+    from wdaverify.check.report import Verdict as Verdict
+    from wdaverify.check.report import check as check
     from wdaverify.dataset import Dataset as Dataset
     from wdaverify.domain import Box as Box
     from wdaverify.domain_file import load_domain as load_domain
@@ -70,9 +72,11 @@ _HOMES = {
     "SolverError": "_errors",
     "TransportPlan": "transport",
     "UnsupportedOpError": "_errors",
+    "Verdict": "check.report",
     "WassersteinBall": "transport",
     "WdaverifyError": "_errors",
     "cells": "cells.enumerate",
+    "check": "check.report",
     "certify": "risk.certify",
     "distance": "risk.distance",
     "from_torch": "ir.from_torch",

@@ -11,6 +11,7 @@ from typer.main import get_command
 import wdaverify
 from wdaverify._errors import InputError, WdaverifyError
 from wdaverify.cli.certify import certify
+from wdaverify.cli.check import check
 from wdaverify.cli.distance import distance
 from wdaverify.cli.inspect import inspect
 from wdaverify.cli.lipschitz import lipschitz
@@ -45,7 +46,7 @@ def _application() -> typer.Typer:
     """The command line."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_callback)
-    for command in (certify, lipschitz, distance, verify, inspect):
+    for command in (certify, lipschitz, distance, verify, check, inspect):
         app.command()(command)
     return app
 
