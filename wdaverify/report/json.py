@@ -164,6 +164,13 @@ def encode(document: Document) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
+def encode_with(report: dict[str, Any], compact: dict[str, Any]) -> bytes:
+    """An indented object whose last fields stand on one line each."""
+    content = msgspec.json.format(msgspec.json.encode(report), indent=1).rstrip()[:-2]
+    fields = (b",\n " + msgspec.json.encode(name) + b": " + msgspec.json.encode(value) for name, value in compact.items())
+    return content + b"".join(fields) + b"\n}\n"
+
+
 def check_writable(path: str | Path, *, inputs: Iterable[str | Path] = ()) -> Path:
     """The path, after a check that a file can be written there; called before hours of work, it writes nothing lasting.
 
@@ -222,7 +229,11 @@ def write(document: Document, path: str | Path) -> None:
     InputError
         If the file cannot be written.
     """
-    content = encode(document)
+    write_bytes(encode(document), path)
+
+
+def write_bytes(content: bytes, path: str | Path) -> None:
+    """Write a file, all or nothing; errors as `write`."""
     _write_whole(check_writable(path), lambda stream: stream.write(content))
 
 

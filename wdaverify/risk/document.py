@@ -71,19 +71,18 @@ def distance_document(
     )
 
 
-def save_certificate(certificate: RiskCertificate, path: str | Path) -> None:
-    """Write the file of kind ``risk``, and the points of large plans beside it before that.
+def write_plans(certificate: RiskCertificate, target: Path) -> list[records.CurveRecord]:
+    """The curve, with the points of large plans written beside `target`.
 
     Raises
     ------
     InputError
         If a file cannot be written, or is the certificate's own model or data file.
     """
-    sources = [source.file for source in (certificate.network.source, certificate.data.source) if source is not None]
-    target = json.check_writable(path, inputs=sources)
+    inputs: list[str | Path] = [*source_files(certificate), target]
     names = {k: f"{target.stem}.plan-{k}.npz" for k, point in enumerate(certificate.curve) if json.is_large(point.plan)}
     for name in names.values():
-        json.check_writable(target.with_name(name), inputs=[*sources, target])
+        json.check_writable(target.with_name(name), inputs=inputs)
     curve = []
     for k, point in enumerate(certificate.curve):
         points = names.get(k)
@@ -97,10 +96,15 @@ def save_certificate(certificate: RiskCertificate, path: str | Path) -> None:
                 plan=json.plan_record(point.plan, points),
             )
         )
-    json.write(_risk_document(certificate, curve), target)
+    return curve
 
 
-def _risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord]) -> records.RiskDocument:
+def source_files(certificate: RiskCertificate) -> list[str]:
+    """The files that the certificate is about."""
+    return [source.file for source in (certificate.network.source, certificate.data.source) if source is not None]
+
+
+def risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord]) -> records.RiskDocument:
     """The file of kind ``risk``, with its curve given."""
     return records.RiskDocument(
         model=json.model_record(certificate.network),

@@ -1,0 +1,98 @@
+"""The judge's `conc` in float64: the largest value of linear forms, less a price on the distance from a sample, over a box."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._types import Norm
+
+if TYPE_CHECKING:
+    from wdaverify._types import Matrix, Vector
+    from wdaverify.proof.area import Area
+
+_HALVINGS = 40
+"""Of the interval in which the best multiplier of a euclidean ball is sought."""
+
+
+def largest(forms: Matrix, area: Area, prices: Vector) -> Vector:
+    """``max r . x - price kappa(x)`` over the box for forms (R, n) and prices (R,); kappa is the norm, for l2 its square."""
+    lower, upper = area.lower, area.upper
+    if not prices.any() or area.center is None:
+        return np.asarray(np.maximum(forms, 0.0) @ upper + np.minimum(forms, 0.0) @ lower)
+    center, price = area.center, prices[:, None]
+    base = forms @ center
+    if area.norm is Norm.L2:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(price > 0, forms / (2.0 * price), np.copysign(np.inf, forms))
+        step = np.where(forms == 0.0, 0.0, step)
+        step = np.clip(step, lower - center, upper - center)
+        return np.asarray(base + (forms * step - price * np.square(step)).sum(axis=1))
+    if area.norm is Norm.L1:
+        above, below = (forms - price) * (upper - center), (-forms - price) * (center - lower)
+        return np.asarray(base + np.maximum(np.maximum(above, below), 0.0).sum(axis=1))
+    return base + _largest_linf(forms, np.where(forms > 0, upper - center, center - lower), prices)
+
+
+def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
+    """``max_t sum_j |r_j| min(room_j, t) - price t``: concave and piecewise linear, so that its breakpoints are enough."""
+    found = np.zeros(len(forms))
+    for k, (form, rooms, price) in enumerate(zip(np.abs(forms), room, prices, strict=True)):
+        order = np.argsort(rooms)
+        sizes, ends = form[order], rooms[order]
+        rising = sizes.sum() - np.concatenate([[0.0], np.cumsum(sizes)[:-1]]) - price
+        gains = rising * np.diff(ends, prepend=0.0)
+        found[k] = max(0.0, float(np.cumsum(gains).max(initial=0.0)))
+    return found
+
+
+def ball_bound(forms: Matrix, area: Area, bits: int) -> tuple[Vector, Vector]:
+    """``max r . x`` over the area, and the multipliers (R,) of the ball's row that prove it; 0 for a box.
+
+    Multipliers have so many significant bits. Each one mu proves ``mu e + max(r . x - mu kappa(x))``, e being the radius (l2: its
+    square); that is convex in mu.
+    """
+    none = np.zeros(len(forms))
+    if not area.round or area.radius is None:
+        return largest(forms, area, none), none
+    e = area.radius if area.norm is Norm.L1 else area.radius**2
+
+    def value(mu: Vector) -> Vector:
+        return mu * e + largest(forms, area, mu)
+
+    chosen = _shortened(_knapsack(forms, area, e) if area.norm is Norm.L1 else _bisected(forms, area, e), bits)
+    plain, priced = value(none), value(chosen)
+    return np.minimum(plain, priced), np.where(priced < plain, chosen, 0.0)
+
+
+def _steps(forms: Matrix, area: Area, price: Matrix | None = None) -> Matrix:
+    """How far each coordinate goes: to its end, or for l2 and a positive price no farther than that pays."""
+    assert area.center is not None
+    room = np.where(forms > 0, area.upper - area.center, area.center - area.lower)
+    return room if price is None else np.minimum(room, np.abs(forms) / (2.0 * price))
+
+
+def _knapsack(forms: Matrix, area: Area, e: float) -> Vector:
+    """l1: coordinates move in the order of their coefficients until e is spent; the last one's coefficient is the price."""
+    order = np.argsort(-np.abs(forms), axis=1)
+    spent = np.cumsum(np.take_along_axis(_steps(forms, area), order, axis=1), axis=1)
+    last = np.argmax(spent >= e, axis=1)[:, None]
+    price = np.take_along_axis(np.take_along_axis(np.abs(forms), order, axis=1), last, axis=1)[:, 0]
+    return np.asarray(np.where(spent[:, -1] > e, price, 0.0))
+
+
+def _bisected(forms: Matrix, area: Area, e: float) -> Vector:
+    """l2: the price at which the best point is e away, squared."""
+    high = np.linalg.norm(forms, axis=1) / (2.0 * np.sqrt(max(e, 1e-300))) + 1e-300
+    low = np.zeros(len(forms))
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        far = np.square(_steps(forms, area, np.maximum(middle, 1e-300)[:, None])).sum(axis=1) > e
+        low, high = np.where(far, middle, low), np.where(far, high, middle)
+    return np.asarray(high)
+
+
+def _shortened(values: Vector, bits: int) -> Vector:
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent))
