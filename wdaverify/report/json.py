@@ -89,8 +89,16 @@ def model_record(network: Network) -> ModelRecord:
 
 
 def file_name(name: str) -> str:
-    """A file name as JSON can hold it: bytes that are no UTF-8 are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """A file name as JSON can hold it, without its folder: files are looked for beside the report, and their digests decide.
+
+    Bytes that are no UTF-8 are escaped.
+
+    Examples
+    --------
+    >>> file_name("data/test.npz")
+    'test.npz'
+    """
+    return Path(name).name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def domain_record(domain: Box | Domain) -> dict[str, Any] | str:
