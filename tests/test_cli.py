@@ -59,8 +59,8 @@ def test_version_and_help(capsys):
         "certify": "--data --samples --order --radius --loss --gap --norm --domain --time-limit --workers --seed --device "
         "--engine --solver --output --no-proof --quiet",
         "lipschitz": "--functional --norm --domain --time-limit --gap --seed --engine --solver --output --quiet",
-        "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output --no-proof "
-        "--quiet",
+        "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output "
+        "--no-proof --quiet",
         "inspect": "--domain --output --quiet",
     }
     for command, names in options.items():

@@ -53,8 +53,8 @@ class Area:
 
     @property
     def round(self) -> bool:
-        """Whether the ball is no box."""
-        return self.norm in (Norm.L1, Norm.L2)
+        """Whether there is a ball that is no box."""
+        return self.radius is not None and self.norm in (Norm.L1, Norm.L2)
 
     @property
     def regions(self) -> Regions:

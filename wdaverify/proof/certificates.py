@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wdaverify.proof.priced_risks import prove_priced
 from wdaverify.proof.risks import prove_zero_one
 from wdaverify.proof.save import Sources, save_proved
 from wdaverify.report import json
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import RiskCertificate
 
-_PROVERS: dict[str, Callable[[Ledger, RiskCertificate], None]] = {"zero-one": prove_zero_one}
+_PROVERS: dict[str, Callable[[Ledger, RiskCertificate], None]] = {
+    "zero-one": prove_zero_one,
+    "margin": prove_priced,
+    "hinge": prove_priced,
+}
 """What proves the risks of a loss."""
 
 

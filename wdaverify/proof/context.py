@@ -14,7 +14,7 @@ import numpy as np
 
 from wdaverify.bounds.layer_bounds import LayerBounds
 from wdaverify.proof.cost import ball_bound
-from wdaverify.proof.intervals import root_ends
+from wdaverify.proof.intervals import Ends, root_ends
 from wdaverify.proof.numbers import outward, written
 from wdaverify.proof.sweep import Slopes, default_sweep
 from wdaverify.search.neuron_bounds import NeuronBounds
@@ -64,9 +64,15 @@ class Context:
         return self.bounds.upper
 
     @staticmethod
-    def of(network: Network, area: Area, emit: Callable[[dict[str, Any]], None]) -> Context:
-        """Certify bounds of all neurons, layer by layer; records go to `emit`."""
-        ends = root_ends(network, area)
+    def of(network: Network, area: Area, emit: Callable[[dict[str, Any]], None], known: Context | None = None) -> Context:
+        """Certify bounds of all neurons, layer by layer; records go to `emit`.
+
+        Parameters
+        ----------
+        known
+            What is certified on a larger area; the intervals of the smaller one are a refresh, which the caller records.
+        """
+        ends = root_ends(network, area, None if known is None else Ends(known.lower, known.upper))
         plain = NeuronBounds.of(network, area.regions, LayerBounds({}, {}))
         context = Context(network, area, plain.tightened(ends.lower.copy(), ends.upper.copy()))
         for step in network.compiled.relus:

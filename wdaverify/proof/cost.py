@@ -16,13 +16,20 @@ _HALVINGS = 40
 """Of the interval in which the best multiplier of a euclidean ball is sought."""
 
 
-def largest(forms: Matrix, area: Area, prices: Vector) -> Vector:
-    """``max r . x - price kappa(x)`` over the box for forms (R, n) and prices (R,); kappa is the norm, for l2 its square."""
+def largest(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
+    """``max r . x - price ||x - x_i||^p`` over the box for forms (R, n) and prices (R,); p is 1, or 2 for l2.
+
+    For l2 and p = 1 the euclidean length is bounded from below along the form, which the judge does by itself.
+    """
     lower, upper = area.lower, area.upper
     if not prices.any() or area.center is None:
         return np.asarray(np.maximum(forms, 0.0) @ upper + np.minimum(forms, 0.0) @ lower)
     center, price = area.center, prices[:, None]
     base = forms @ center
+    if area.norm is Norm.L2 and order == 1.0:
+        along = forms * np.minimum(1.0, price / np.maximum(np.linalg.norm(forms, axis=1, keepdims=True), 1e-300))
+        rest = forms - along
+        return np.asarray(along @ center + np.maximum(rest, 0.0) @ upper + np.minimum(rest, 0.0) @ lower)
     if area.norm is Norm.L2:
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.where(price > 0, forms / (2.0 * price), np.copysign(np.inf, forms))
@@ -55,11 +62,12 @@ def ball_bound(forms: Matrix, area: Area, bits: int) -> tuple[Vector, Vector]:
     """
     none = np.zeros(len(forms))
     if not area.round or area.radius is None:
-        return largest(forms, area, none), none
+        return largest(forms, area, none, 1.0), none
+    order = 2.0 if area.norm is Norm.L2 else 1.0
     e = area.radius if area.norm is Norm.L1 else area.radius**2
 
     def value(mu: Vector) -> Vector:
-        return mu * e + largest(forms, area, mu)
+        return mu * e + largest(forms, area, mu, order)
 
     chosen = _shortened(_knapsack(forms, area, e) if area.norm is Norm.L1 else _bisected(forms, area, e), bits)
     plain, priced = value(none), value(chosen)

@@ -18,8 +18,9 @@ from wdaverify.domain import Box
 from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
 from wdaverify.proof.ends import easier_lower
+from wdaverify.proof.leaves import EmptyLeaves, Target
 from wdaverify.proof.numbers import written
-from wdaverify.proof.refutation import NODES, Refutation, Target
+from wdaverify.proof.refutation import refuted
 from wdaverify.proof.save import Sources, save_proved
 from wdaverify.report import json
 from wdaverify.search.question import Question
@@ -145,8 +146,7 @@ def _refuted(ledger: Ledger, question: DistanceQuestion, record: AdversarialDist
     if len(classes) > 1:
         emit({"t": "targets"})
     for j in classes:
-        target = class_target(network, j)
-        if not Refutation(context, target, ledger.backend, emit).run(ledger.deadline, NODES):
+        if not refuted(context, EmptyLeaves(context, class_target(network, j)), ledger.backend, emit, ledger.deadline):
             return False
     return True
 

@@ -44,10 +44,10 @@ def _may_grow(bracket: Bracket, growth: float) -> bool:
     """Whether a bracket that grows so much is still called what it was called."""
     if growth == 0.0:
         return True
-    return growth <= _room(bracket)
+    return growth <= room(bracket)
 
 
-def _room(bracket: Bracket) -> float:
+def room(bracket: Bracket) -> float:
     """By how much each end may move outward."""
     if not math.isfinite(bracket.upper):
         return bracket.gap
@@ -59,4 +59,4 @@ def easier_lower(bracket: Bracket) -> tuple[float, ...]:
     """Lower ends to prove, the reported one first, then weaker ones that would still do."""
     if math.isinf(bracket.lower) or bracket.lower == 0.0:
         return (bracket.lower,)
-    return tuple(bracket.lower - share * _room(bracket) for share in _SHARES if bracket.lower > share * _room(bracket))
+    return tuple(bracket.lower - share * room(bracket) for share in _SHARES if bracket.lower > share * room(bracket))

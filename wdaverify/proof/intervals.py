@@ -30,8 +30,13 @@ class Ends(NamedTuple):
     upper: Vector
 
 
-def root_ends(network: Network, area: Area) -> Ends:
-    """Interval bounds of every neuron on the area's box, as the judge has them before the first record.
+def root_ends(network: Network, area: Area, known: Ends | None = None) -> Ends:
+    """Interval bounds of every neuron on the area's box, as the judge has them at first, or after a refresh.
+
+    Parameters
+    ----------
+    known
+        What is certified already: intervals are cut with it as they pass through.
 
     Raises
     ------
@@ -52,10 +57,14 @@ def root_ends(network: Network, area: Area) -> Ends:
             low = [rounded32(Fraction(m - r, q), up=False) for m, r in zip(middle, radius, strict=True)]
             high = [rounded32(Fraction(m + r, q), up=True) for m, r in zip(middle, radius, strict=True)]
             part = slice(first, first + op.size)
+            if known is not None:
+                low = [max(v, Fraction(float(k))) for v, k in zip(low, known.lower[part], strict=True)]
+                high = [min(v, Fraction(float(k))) for v, k in zip(high, known.upper[part], strict=True)]
             lower[part], upper[part] = [float(v) for v in low], [float(v) for v in high]
             first += op.size
             zero = Fraction(0)
-            ranges[name] = _mid_and_radius([max(zero, v) for v in low], [max(zero, v) for v in high])
+            ends = [(max(zero, a), max(zero, b)) for a, b in zip(low, high, strict=True)]
+            ranges[name] = _mid_and_radius([a for a, _ in ends], [b for _, b in ends])
     return Ends(lower, upper)
 
 

@@ -65,7 +65,7 @@ def exact_plan(
     order = Fraction(1) if math.isinf(ball.order) else rational_order(ball.order)
     if order is None:
         return None
-    pieces = [_Piece(a.source, a.point, Fraction(a.mass), _cost(a.point, data.x[a.source], ball, order), loss(a.source, a.point))
+    pieces = [_Piece(a.source, a.point, Fraction(a.mass), exact_cost(a.point, data.x[a.source], ball, order), loss(a.source, a.point))
               for a in plan.atoms]  # fmt: skip
     _fill(pieces, data)
     if math.isfinite(ball.order):
@@ -80,7 +80,7 @@ def exact_plan(
     return ExactPlan(atoms, sum((p.mass * p.loss for p in kept), Fraction(0)))
 
 
-def _cost(point: Vector, center: Vector, ball: WassersteinBall, order: Fraction) -> Fraction:
+def exact_cost(point: Vector, center: Vector, ball: WassersteinBall, order: Fraction) -> Fraction:
     """At least the p-th power of the distance."""
     distance = exact_distance(point, center, ball.norm)
     if distance == 0 or math.isinf(ball.order):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
+from wdaverify.proof.leaves import EmptyLeaves, Target
 from wdaverify.proof.numbers import written
-from wdaverify.proof.refutation import NODES, Refutation, Target
+from wdaverify.proof.refutation import refuted
 from wdaverify.property.rows import question_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def _refuted_one(ledger: Ledger, network: Network, disjunct: Disjunct, emit: Emi
         return True
     emit({"t": "refresh"})  # the judge's first bounds are for all disjuncts together
     context = Context.of(network, Area(disjunct.lower, disjunct.upper), emit)
-    return Refutation(context, _target(disjunct, context), ledger.backend, emit).run(ledger.deadline, NODES)
+    leaves = EmptyLeaves(context, _target(disjunct, context))
+    return refuted(context, leaves, ledger.backend, emit, ledger.deadline)
 
 
 def _target(disjunct: Disjunct, context: Context) -> Target:

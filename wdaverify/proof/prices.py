@@ -1,0 +1,152 @@
+"""Prices: ``g(x) - lambda ||x - x_i||^p <= s`` on the whole domain, for one margin g of one sample.
+
+Points where that fails have a cutoff to beat, and so lie near the sample: the multiplier o of the cutoff's row in a rule for
+``+-x_k`` narrows the box (x_k then is bounded by x_ik plus what g can rise, divided by lambda), intervals and linear bounds of the
+smaller box are better, and the box shrinks again, until the tree takes over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wdaverify.proof.area import Area
+from wdaverify.proof.context import Context
+from wdaverify.proof.cost import largest
+from wdaverify.proof.leaves import BoundLeaves
+from wdaverify.proof.numbers import outward, written
+from wdaverify.proof.refutation import refuted
+from wdaverify.proof.sweep import Slopes, default_sweep
+from wdaverify.search.cost import CostTerm
+from wdaverify.search.question import Question
+
+if TYPE_CHECKING:
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import Matrix, Vector
+    from wdaverify.ir.network import Network
+    from wdaverify.program.backend import Backend
+    from wdaverify.proof.ledger import Emit
+    from wdaverify.transport import GroundCost
+
+_ROUNDS = 6
+"""Times that a box is narrowed."""
+
+_WORTH = 0.05
+"""An end of the box is stated if it moves by this part of the width."""
+
+_GOES_ON = 0.1
+"""Another round follows when the widths shrank by this part altogether."""
+
+_FACTORS = (1.0, 1.25, 2.0, 4.0)
+"""Multipliers of the cutoff's row, times 1 / lambda."""
+
+_BITS = 20
+"""Significant bits of ends and multipliers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Price:
+    """What is claimed of one sample.
+
+    Attributes
+    ----------
+    area
+        The domain, with the sample and the norm; for order inf the ball.
+    rivals
+        The targets: rows (J, K) of the logits.
+    value
+        s.
+    ground, weight
+        The cost and lambda.
+    """
+
+    network: Network
+    area: Area
+    rivals: Matrix
+    value: float
+    ground: GroundCost
+    weight: float
+
+
+def price_proved(price: Price, backend: Backend, deadline: Deadline, emit: Emit) -> bool:
+    """Whether all targets of a price are proved, with records to `emit`."""
+    root = Context.of(price.network, price.area, emit)
+    if len(price.rivals) > 1:
+        emit({"t": "targets"})
+    for row in price.rivals:
+        question = Question(row[None], np.array([-price.value]), np.zeros((0, price.network.inputs)), np.zeros(0))
+        context = _narrowed(price, root, question, emit) if price.weight > 0 else root
+        leaves = BoundLeaves(context, question, price.weight, price.ground.order)
+        assert price.area.center is not None
+        cost = CostTerm(price.area.center, price.ground, price.weight) if price.weight > 0 else None
+        if not refuted(context, leaves, backend, emit, deadline, cost=cost):
+            return False
+    return True
+
+
+def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Context:
+    """The part of the root where a point can beat the cutoff."""
+    context = root
+    for _ in range(_ROUNDS):
+        leaves = BoundLeaves(context, question, price.weight, price.ground.order)
+        if leaves.by_default() is not None:
+            return context
+        area = _smaller_box(price, context, question, emit)
+        before, after = context.area.upper - context.area.lower, area.upper - area.lower
+        if area is context.area:
+            return context
+        emit({"t": "refresh"})
+        context = Context.of(price.network, area, emit, context)
+        if after.sum() > (1.0 - _GOES_ON) * before.sum():
+            return context
+    return context
+
+
+def _smaller_box(price: Price, context: Context, question: Question, emit: Emit) -> Area:
+    """The box narrowed by the cutoff's row; the same area if that is not worth it."""
+    area, n = context.area, price.network.inputs
+    values, multipliers = _coordinate_bounds(price, context, question)
+    center = area.center
+    assert center is not None
+    low, high = list(area.low), list(area.high)
+    for k in range(n):
+        width = area.upper[k] - area.lower[k]
+        record: dict[str, Any] = {"t": "bound", "x": k}
+        for side, value, multiplier in (("hi", values[k], multipliers[k]), ("lo", values[n + k], multipliers[n + k])):
+            sign = 1 if side == "hi" else -1
+            if not np.isfinite(value):
+                continue
+            # the box keeps the sample, where kappa is 0
+            end = max(outward(Fraction(float(value)), _BITS, up=True), sign * Fraction(float(center[k])))
+            if sign * (area.upper[k] if side == "hi" else area.lower[k]) - float(end) < _WORTH * width:
+                continue
+            record[side], record["e" + side] = written(sign * end), {"o": written(multiplier)}
+            if side == "hi":
+                high[k] = min(high[k], end)
+            else:
+                low[k] = max(low[k], -end)
+        if len(record) > 2:
+            emit(record)
+    return area if (low, high) == (list(area.low), list(area.high)) else replace(area, low=tuple(low), high=tuple(high))
+
+
+def _coordinate_bounds(price: Price, context: Context, question: Question) -> tuple[Vector, Vector]:
+    """Upper bounds of ``x_k`` and of ``-x_k`` (2n,) where the cutoff is beaten, and the multipliers that prove them."""
+    area, n = context.area, price.network.inputs
+    compiled, slopes = price.network.compiled, Slopes.of(context.lower, context.upper)
+    pulled = default_sweep(compiled, context.bounds.charges, {compiled.output: question.rows}, slopes)
+    units = np.concatenate([np.eye(n), -np.eye(n)])
+    best, chosen = np.full(2 * n, np.inf), np.zeros(2 * n)
+    for factor in _FACTORS:
+        mu = float(outward(Fraction(factor / price.weight), _BITS, up=True))
+        forms = units + mu * pulled.coefficients
+        priced = largest(forms, area, np.full(2 * n, mu * price.weight), price.ground.order)
+        rest = mu * (float(pulled.constant[0]) + float(question.offsets[0]))
+        error = mu * 4.0 * float(pulled.error[0]) + 2.0**-44 * (np.abs(priced) + abs(rest) + 1.0)
+        values = priced + rest + error
+        chosen = np.where(values < best, mu, chosen)
+        best = np.minimum(best, values)
+    return best, chosen
