@@ -54,6 +54,38 @@ def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
     return found
 
 
+def euclidean_vector(form: Vector, area: Area, price: float, bits: int) -> Vector:
+    """A vector w (n,) with ``|w| <= price``, for which ``w . (x - x_i)`` is the best lower bound of the priced length.
+
+    The best point has steps ``d_j = min(kappa |r_j|, room_j)`` with ``|d| = kappa price``, and w is its direction; where no room
+    ends it, w is the form itself. Entries are rounded towards 0.
+    """
+    sizes, room = np.abs(form), np.maximum(_steps(form[None], area)[0], 0.0)
+    if not float(np.linalg.norm(sizes)) > price:
+        return _towards_zero(form * (1.0 - 2.0**-50), bits)
+    low, high = 0.0, float(room.max(initial=0.0)) * np.sqrt(len(room)) / price + 1e-300
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        longer = float(np.linalg.norm(np.minimum(middle * sizes, room))) > middle * price
+        low, high = (middle, high) if longer else (low, middle)
+    step = np.minimum(high * sizes, room)
+    length = float(np.linalg.norm(step))
+    return _towards_zero(np.sign(form) * step * (price / length * (1.0 - 2.0**-46) if length > 0 else 0.0), bits)
+
+
+def along_vector(forms: Matrix, area: Area, vector: Vector) -> Vector:
+    """``max r . x - w . (x - x_i)`` over the box."""
+    assert area.center is not None
+    rest = forms - vector
+    return np.asarray(vector @ area.center + np.maximum(rest, 0.0) @ area.upper + np.minimum(rest, 0.0) @ area.lower)
+
+
+def _towards_zero(values: Vector, bits: int) -> Vector:
+    _, exponent = np.frexp(float(np.abs(values).max(initial=0.0)))
+    unit = np.ldexp(1.0, int(exponent) - bits)
+    return np.asarray(np.trunc(values / unit) * unit)
+
+
 def ball_bound(forms: Matrix, area: Area, bits: int) -> tuple[Vector, Vector]:
     """``max r . x`` over the area, and the multipliers (R,) of the ball's row that prove it; 0 for a box.
 

@@ -22,6 +22,8 @@ class Evidence:
         Slopes that differ from the judge's own: a of ``y >= z``, and sigma of the upper row.
     ball
         Multiplier of the ball's row.
+    along
+        The vector w of a euclidean length.
     """
 
     phases: dict[int, float] = field(default_factory=dict)
@@ -31,10 +33,19 @@ class Evidence:
     below: dict[int, float] = field(default_factory=dict)
     above: dict[int, float] = field(default_factory=dict)
     ball: float = 0.0
+    along: dict[int, float] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """The JSON fields; what is empty is left out."""
-        lists = {"p": self.phases, "u": self.upper, "l": self.lower, "c": self.rows, "a": self.below, "s": self.above}
+        lists = {
+            "p": self.phases,
+            "u": self.upper,
+            "l": self.lower,
+            "c": self.rows,
+            "a": self.below,
+            "s": self.above,
+            "w": self.along,
+        }
         found: dict[str, Any] = {key: packed(values) for key, values in lists.items() if values}
         if self.ball:
             found["b"] = written(self.ball)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wdaverify._types import Norm
 from wdaverify.bounds.lagrangian import pull_back_priced
-from wdaverify.proof.cost import ball_bound, largest
+from wdaverify.proof.cost import along_vector, ball_bound, euclidean_vector, largest
 from wdaverify.proof.evidence import Evidence
 from wdaverify.proof.sweep import DEFAULT_BITS, Collector, Slopes, default_sweep
 
@@ -65,12 +66,19 @@ def node_slopes(context: Context, path: Path) -> tuple[Slopes, Vector]:
 
 
 class EmptyLeaves:
-    """Closes nodes where the rows of a target contradict each other."""
+    """Closes nodes where the rows of a target contradict each other.
+
+    Attributes
+    ----------
+    missed
+        What the goal reaches, from above, at a node where every neuron is decided and that cannot be closed.
+    """
 
     goal: int | None = None
     """The relaxation is aimed at the least of all rows."""
 
     def __init__(self, context: Context, target: Target) -> None:
+        self.missed = 0.0
         self.question = target.question
         self._context, self._target = context, target
         self._compiled, self._charges = context.network.compiled, context.bounds.charges
@@ -126,12 +134,18 @@ class BoundLeaves:
         One row, which is the form, with the value taken off.
     price, order
         lambda and p of ``kappa = ||x - x_i||^p``; the area has the sample and the norm.
+
+    Attributes
+    ----------
+    missed
+        As of `EmptyLeaves`: by how much the value was too low.
     """
 
     goal: int | None = 0
+    """The relaxation is aimed at the one row."""
 
     def __init__(self, context: Context, question: Question, price: float, order: float) -> None:
-        self.question = question
+        self.question, self.missed = question, 0.0
         self._context, self._price, self._order = context, price, order
         self._compiled, self._charges = context.network.compiled, context.bounds.charges
         self._empty = EmptyLeaves(context, Target(question, (0,)))
@@ -161,7 +175,11 @@ class BoundLeaves:
     def _value(self, forms: Vector, constant: Vector, error: Vector, evidence: Evidence, bits: int) -> float:
         """What a swept form proves of the question's row less the price, from above."""
         area = self._context.area
-        if self._price > 0.0:
+        if self._price > 0.0 and area.norm is Norm.L2 and self._order == 1.0:
+            vector = euclidean_vector(forms[0], area, self._price, bits + 6)
+            evidence.along = {k: float(v) for k, v in enumerate(vector) if v}
+            value = float(along_vector(forms, area, vector)[0])
+        elif self._price > 0.0:
             value = float(largest(forms, area, np.array([self._price]), self._order)[0])
         else:
             values, balls = ball_bound(forms, area, bits + 8)

@@ -65,8 +65,10 @@ def exact_plan(
     order = Fraction(1) if math.isinf(ball.order) else rational_order(ball.order)
     if order is None:
         return None
-    pieces = [_Piece(a.source, a.point, Fraction(a.mass), exact_cost(a.point, data.x[a.source], ball, order), loss(a.source, a.point))
-              for a in plan.atoms]  # fmt: skip
+    pieces = []
+    for a in plan.atoms:
+        cost = exact_cost(a.point, data.x[a.source], ball, order)
+        pieces.append(_Piece(a.source, a.point, Fraction(a.mass), cost, loss(a.source, a.point)))
     _fill(pieces, data)
     if math.isfinite(ball.order):
         _afford(pieces, data, power(Fraction(ball.radius), order, up=False), loss)

@@ -1,7 +1,7 @@
 """Proofs of worst-case risks of the margin and the hinge loss: prices of all samples from above, an exact plan from below.
 
-Duality: ``risk <= lambda r^p + sum_i w_i s_i`` with ``s_i >= phi_i(lambda)``; for order inf s_i bounds the loss in the ball of the
-radius. The plan says which s_i to aim at: its points bound phi_i from below, and what is left to the reported upper end is
+Duality: ``risk <= lambda r^p + sum_i w_i s_i`` with ``s_i >= phi_i(lambda)``; for order inf s_i bounds the loss in the ball of
+the radius. The plan says which s_i to aim at: its points bound phi_i from below, and what is left to the reported upper end is
 shared by all samples. The hinge loss has the margin's price, since ``max(0, 1 + m) - lambda kappa <= max(0, 1 + s)``.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from wdaverify.proof.ends import moved_lower, moved_upper, room
 from wdaverify.proof.numbers import written
 from wdaverify.proof.plans import exact_cost, exact_plan
 from wdaverify.proof.powers96 import power, rational_order
-from wdaverify.proof.prices import Price, price_proved
+from wdaverify.proof.prices import Price, PriceProof
 from wdaverify.risk.audit import Auditor
 from wdaverify.transport import GroundCost, round_up
 
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from wdaverify.domain import Box
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
+
+_ATTEMPTS = 4
+"""Values that are tried for a price."""
 
 
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
@@ -98,12 +100,11 @@ class _RiskProof:
             return None
         terms, total = [], paid
         for i, value in enumerate(least):
-            aim = round_up(value + slack * Fraction(15, 16))
-            claim = self._price(i, aim)
-            if claim is None:
+            found = self._price(i, value, slack)
+            if found is None:
                 return None
-            terms.append({"price": [[claim, 1]]})
-            total += data.fractions[i] * Fraction(aim)
+            terms.append({"price": [[found[0], 1]]})
+            total += data.fractions[i] * found[1]
         upper = moved_upper(self._point.risk, total)
         return None if upper is None else (terms, upper)
 
@@ -122,27 +123,42 @@ class _RiskProof:
             values.append(self._auditor.loss(sample, point) - Fraction(self._weight) * cost)
         return max(values)
 
-    def _price(self, sample: int, aim: float) -> str | None:
-        """The claim that a sample's priced loss is at most `aim`."""
+    def _price(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
+        """The claim that a sample's priced loss is at most a value, and that value; half the slack above `least` comes first."""
         certificate, ball = self._certificate, self._ball
-        center, label = certificate.data.x[sample], int(certificate.data.y[sample])
-        value = aim - 1.0 if certificate.loss == "hinge" else aim
-        if self._finite:
-            area = Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm)
-        else:
-            area = Area.ball(self._box, center, ball.radius, ball.norm)
+        shift = 1.0 if certificate.loss == "hinge" else 0.0
+        rivals = _rivals(certificate.network.outputs, int(certificate.data.y[sample]))
         ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
-        price = Price(certificate.network, area, _rivals(certificate.network.outputs, label), value, ground, self._weight)
+        value = round_up(least + slack / 2 - Fraction(shift))
+        for _ in range(_ATTEMPTS):
+            price = Price(certificate.network, self._area(sample), rivals, value, ground, self._weight)
+            proof = PriceProof(price, self._ledger.backend, self._ledger.deadline)
+            claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value))
+            if claim is not None:
+                exact = Fraction(value)
+                return claim, max(Fraction(0), 1 + exact) if shift else exact
+            if not 0.0 < proof.missed < math.inf:
+                return None
+            value = round_up(Fraction(value) + Fraction(proof.missed) * 2 + slack / 16)  # the points were not the best ones
+        return None
+
+    def _area(self, sample: int) -> Area:
+        """Where the sample can go."""
+        center, ball = self._certificate.data.x[sample], self._ball
+        if self._finite:
+            return Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm)
+        return Area.ball(self._box, center, ball.radius, ball.norm)
+
+    def _fields(self, sample: int, value: float) -> dict[str, Any]:
+        """What the claim says."""
+        norm, end = str(self._ball.norm), written(value)
         fields: dict[str, Any] = {
-            "sample": sample, "norm": str(ball.norm), "p": written(ball.order) if self._finite else 1,
-            "lambda_": written(self._weight), "loss": "margin", "value": written(value),
+            "sample": sample, "norm": norm, "p": written(self._ball.order) if self._finite else 1,
+            "lambda_": written(self._weight), "loss": "margin", "value": end,
         }  # fmt: skip
         if self._finite:
-            fields["cutoff"] = fields["value"]
-        else:
-            fields["ball"] = {"sample": sample, "norm": str(ball.norm), "radius": written(ball.radius)}
-        work = partial(price_proved, price, self._ledger.backend, self._ledger.deadline)
-        return self._ledger.prove(work, "price", **fields)
+            return {**fields, "cutoff": end}
+        return {**fields, "ball": {"sample": sample, "norm": norm, "radius": written(self._ball.radius)}}
 
 
 def _rivals(outputs: int, label: int) -> Matrix:

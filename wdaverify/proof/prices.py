@@ -1,8 +1,8 @@
 """Prices: ``g(x) - lambda ||x - x_i||^p <= s`` on the whole domain, for one margin g of one sample.
 
 Points where that fails have a cutoff to beat, and so lie near the sample: the multiplier o of the cutoff's row in a rule for
-``+-x_k`` narrows the box (x_k then is bounded by x_ik plus what g can rise, divided by lambda), intervals and linear bounds of the
-smaller box are better, and the box shrinks again, until the tree takes over.
+``+-x_k`` narrows the box (x_k then is bounded by x_ik plus what g can rise, divided by lambda), intervals and linear bounds of
+the smaller box are better, and the box shrinks again, until the tree takes over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
 from wdaverify.proof.cost import largest
 from wdaverify.proof.leaves import BoundLeaves
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
+    from wdaverify.proof.area import Area
     from wdaverify.proof.ledger import Emit
     from wdaverify.transport import GroundCost
 
@@ -71,20 +71,36 @@ class Price:
     weight: float
 
 
-def price_proved(price: Price, backend: Backend, deadline: Deadline, emit: Emit) -> bool:
-    """Whether all targets of a price are proved, with records to `emit`."""
-    root = Context.of(price.network, price.area, emit)
-    if len(price.rivals) > 1:
-        emit({"t": "targets"})
-    for row in price.rivals:
+class PriceProof:
+    """The proof of one price.
+
+    Attributes
+    ----------
+    missed
+        By how much the value seems too low, after a proof that failed.
+    """
+
+    def __init__(self, price: Price, backend: Backend, deadline: Deadline) -> None:
+        self._price, self._backend, self._deadline, self.missed = price, backend, deadline, 0.0
+
+    def run(self, emit: Emit) -> bool:
+        """Whether all targets are proved, with records to `emit`."""
+        price = self._price
+        root = Context.of(price.network, price.area, emit)
+        if len(price.rivals) > 1:
+            emit({"t": "targets"})
+        return all(self._target(root, row, emit) for row in price.rivals)
+
+    def _target(self, root: Context, row: Vector, emit: Emit) -> bool:
+        price = self._price
         question = Question(row[None], np.array([-price.value]), np.zeros((0, price.network.inputs)), np.zeros(0))
         context = _narrowed(price, root, question, emit) if price.weight > 0 else root
         leaves = BoundLeaves(context, question, price.weight, price.ground.order)
         assert price.area.center is not None
         cost = CostTerm(price.area.center, price.ground, price.weight) if price.weight > 0 else None
-        if not refuted(context, leaves, backend, emit, deadline, cost=cost):
-            return False
-    return True
+        done = refuted(context, leaves, self._backend, emit, self._deadline, cost=cost)
+        self.missed = leaves.missed
+        return done
 
 
 def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Context:

@@ -68,6 +68,7 @@ def refuted(
             continue
         decision = 0 if answer.failed else branch(answer, relaxation.free, path)
         if decision == 0:
+            leaves.missed = answer.ceiling
             return False
         neuron = abs(decision)
         emit({"t": "split", "n": neuron - 1})
