@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ class Ledger:
         stream = Stream(self.folder / f"{self.stem}.c{self._count}.jsonl.gz")
         try:
             done = work(stream.emit)
-        except (ArithmeticError, ValueError, MemoryError):  # numbers beyond floats: no proof, whatever the reason
+        except Exception as error:  # whatever fails, the search's own answer stands
+            warnings.warn(f"a proof was given up: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
             done = False
         except BaseException:
             stream.drop()

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 
+_PROHIBITIVE = 2.0**30
+"""The multiplier at radius 0, where it costs nothing."""
+
 _ATTEMPTS = 4
 """Values that are tried for a price."""
 
@@ -56,6 +59,8 @@ class _RiskProof:
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
         self._weight = (point.multiplier or 0.0) if self._finite else 0.0
+        if self._finite and point.radius == 0.0:
+            self._weight = _PROHIBITIVE
         order = rational_order(self._ball.order) if self._finite else Fraction(1)
         self._order = order
 

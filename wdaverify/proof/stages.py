@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wdaverify.ir.network import Network
 
-_AFFINE = frozenset({"Gemm", "MatMul", "Conv", "Add", "Sub", "Neg", "Mul", "Div"})
+_AFFINE = frozenset({"Gemm", "MatMul", "Conv", "Add", "Sub", "Sum", "Neg", "Mul", "Div"})
 _MOVING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Dropout"})
 
 
@@ -30,14 +30,18 @@ def stages_of(network: Network) -> list[str] | None:
 
     Examples
     --------
+    >>> from wdaverify.ir.load import load
     >>> from wdaverify.ir.network import Network, Node
     >>> from wdaverify.ir.ops import Affine, Input
-    >>> from scipy.sparse import csr_array
     >>> from wdaverify.ir.to_onnx import to_onnx
-    >>> from wdaverify.ir.from_onnx import from_onnx
+    >>> from scipy.sparse import csr_array
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> double = Affine((csr_array(np.array([[2.0]])),), np.array([0.5]))
-    >>> stages_of(from_onnx(to_onnx(Network.from_nodes({"x": Node(Input(1)), "y": Node(double, ("x",))}, "y"))))
-    ['A1']
+    >>> with TemporaryDirectory() as folder:
+    ...     to_onnx(Network.from_nodes({"x": Node(Input(1)), "y": Node(double, ("x",))}, "y"), Path(folder) / "m.onnx")
+    ...     stages_of(load(Path(folder) / "m.onnx"))  # a product and a sum
+    ['A1', 'A1']
     """
     if network.source is None:
         return None
@@ -86,7 +90,7 @@ class _Walk:
         moving, affine = node.op_type in _MOVING, node.op_type in _AFFINE
         if not (moving or affine or node.op_type == "Relu"):
             raise ValueError(f"operator {node.op_type}")
-        live = self._evaluated(node, additive=node.op_type in {"Add", "Sub"}) > 0
+        live = self._evaluated(node, additive=node.op_type in {"Add", "Sub", "Sum"}) > 0
         if not moving and live.any():
             self._names.append(f"{'A' if affine else 'R'}{int(live.sum())}")
         return np.asarray(live.astype(np.float32))
