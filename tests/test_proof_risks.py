@@ -1,4 +1,4 @@
-"""Proofs of worst-case risks, judged: what is marked as proved holds the oracle's risk, and small cases leave nothing unproved."""
+"""Proofs of worst-case risks, judged: what is marked as proved holds the oracle's risk; small cases leave nothing unproved."""
 
 from __future__ import annotations
 
