@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 _ROUNDS = 6
 """Times that a box is narrowed."""
 
-_WORTH = 0.05
+_WORTH = 0.5
 """An end of the box is stated if it moves by this part of the width."""
 
-_GOES_ON = 0.1
+_GOES_ON = 0.3
 """Another round follows when the widths shrank by this part altogether."""
 
 _FACTORS = (1.0, 1.25, 2.0, 4.0)
