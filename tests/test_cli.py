@@ -58,7 +58,7 @@ def test_version_and_help(capsys):
     options = {
         "certify": "--data --samples --order --radius --loss --gap --norm --domain --time-limit --workers --seed --device "
         "--engine --solver --output --no-proof --quiet",
-        "lipschitz": "--functional --norm --domain --time-limit --gap --seed --engine --solver --output --quiet",
+        "lipschitz": "--functional --norm --domain --time-limit --gap --seed --engine --solver --output --no-proof --quiet",
         "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output "
         "--no-proof --quiet",
         "inspect": "--domain --output --quiet",

@@ -60,3 +60,8 @@ def easier_lower(bracket: Bracket) -> tuple[float, ...]:
     if math.isinf(bracket.lower) or bracket.lower == 0.0:
         return (bracket.lower,)
     return tuple(bracket.lower - share * room(bracket) for share in _SHARES if bracket.lower > share * room(bracket))
+
+
+def easier_upper(bracket: Bracket) -> tuple[float, ...]:
+    """Upper ends to prove, likewise."""
+    return tuple(bracket.upper + share * room(bracket) for share in _SHARES)
