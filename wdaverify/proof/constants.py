@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
 from wdaverify.proof.ends import easier_upper
 from wdaverify.proof.gradients import adjoint_ranges, branching_scores, norm_bound
-from wdaverify.proof.leaves import EmptyLeaves, Target, node_slopes
+from wdaverify.proof.leaves import EmptyLeaves, Record, Target, node_slopes
 from wdaverify.proof.numbers import written
 from wdaverify.proof.thin import thin_leaf
 from wdaverify.report import json
@@ -30,7 +30,7 @@ from wdaverify.search.relaxation import PhaseRelaxation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wdaverify._types import Vector
+    from wdaverify._types import BoolArray, Vector
     from wdaverify.domain import Box
     from wdaverify.growth.record import LipschitzConstant
     from wdaverify.proof.ledger import Emit, Ledger
@@ -46,6 +46,10 @@ _FAR = -1e30
 """No goal is that small: every program is solved to its end."""
 
 
+_Known = dict[tuple[frozenset[int | None], str], tuple[str, float]]
+"""Pair of outputs and norm to the claim of their margin, and its value."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Form:
     """A linear form of the logits and its claimed constant."""
@@ -59,12 +63,13 @@ def prove_constants(ledger: Ledger, constants: Sequence[LipschitzConstant], box:
     """Claim both ends of the constants of logits, margins and labels on a bounded box."""
     if not box.bounded:
         return
+    known: _Known = {}
     for k, constant in enumerate(constants):
         functional = parse_functional(constant.functional, constant.network.outputs)
         if functional.loss is not None or not math.isfinite(constant.upper):
             continue
         pointer = f"/constants/{k}/value"
-        below, above = _lower(ledger, constant, pointer), _upper(ledger, constant, box, pointer)
+        below, above = _lower(ledger, constant, pointer), _upper(ledger, constant, box, pointer, known)
         if above is None or (below is None and constant.lower > 0):
             continue
         needed = (above[0],) if below is None else (above[0], below)
@@ -85,30 +90,35 @@ def _lower(ledger: Ledger, constant: LipschitzConstant, pointer: str) -> str | N
     )
 
 
-def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str) -> tuple[str, float] | None:
-    """The claim that no gradient is longer; for a label one claim per margin and their maximum."""
+def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, known: _Known) -> tuple[str, float] | None:
+    """The claim that no gradient is longer; for a label one claim per margin, and their maximum."""
     functional = parse_functional(constant.functional, constant.network.outputs)
     rows, several = functional.rows(constant.network.outputs), constant.functional.startswith("label:")
-    names = [f"margin:{j}-{functional.minus}" for j in functional.plus] if several else [constant.functional]
+    if not several:
+        for value in easier_upper(constant.value):
+            claim = _claimed(ledger, _Form(constant, rows[0], value), box, constant.functional, (pointer, "upper"))
+            if claim is not None:
+                return claim, value
+        return None
     for value in easier_upper(constant.value):
-        claims: list[str] = []
-        for name, row in zip(names, rows, strict=True):
-            claim = ledger.prove(
-                partial(_bounded, ledger, _Form(constant, row, value), box),
-                "lip",
-                about=None if several else (pointer, "upper"),
-                functional=name,
-                norm=str(constant.norm),
-                value=written(value),
-            )
-            if claim is None:
-                break
-            claims.append(claim)
-        if len(claims) == len(names):
-            return (
-                ledger.claim("all", about=(pointer, "upper"), of=claims, value=written(value)) if several else claims[0]
-            ), value
+        claims = []
+        for j, row in zip(functional.plus, rows, strict=True):
+            key = frozenset((j, functional.minus)), str(constant.norm)
+            if key not in known or known[key][1] > value:  # the constants of f_j - f_y and f_y - f_j are one
+                claim = _claimed(ledger, _Form(constant, row, value), box, f"margin:{j}-{functional.minus}", None)
+                if claim is None:
+                    break
+                known[key] = claim, value
+            claims.append(known[key][0])
+        if len(claims) == len(rows):
+            return ledger.claim("all", about=(pointer, "upper"), of=claims, value=written(value)), value
     return None
+
+
+def _claimed(ledger: Ledger, form: _Form, box: Box, name: str, about: tuple[str, str] | None) -> str | None:
+    """The claim of one form's constant."""
+    norm, value = str(form.constant.norm), written(form.value)
+    return ledger.prove(partial(_bounded, ledger, form, box), "lip", about=about, functional=name, norm=norm, value=value)
 
 
 def _bounded(ledger: Ledger, form: _Form, box: Box, emit: Emit) -> bool:
@@ -117,26 +127,33 @@ def _bounded(ledger: Ledger, form: _Form, box: Box, emit: Emit) -> bool:
     area = Area(tuple(map(Fraction, box.lower.tolist())), tuple(map(Fraction, box.upper.tolist())))
     context = Context.of(network, area, emit)
     tree = _Tree(ledger, context, form, np.asarray(box.lower < box.upper))
-    stack: list[Path] = [()]
+    stack: list[_Node] = [_Node((), None)]
     for _ in range(_NODES):
         if not stack or ledger.deadline.passed:
             break
-        path = stack.pop()
-        record = tree.leaf(path)
-        if record is None:
-            neuron = tree.branch
-            if neuron is None:
-                return False
-            record = {"t": "split", "n": neuron}
-            stack += [(*path, -(neuron + 1)), (*path, neuron + 1)]
-        emit(record)
+        node = stack.pop()
+        found = tree.leaf(node)
+        if isinstance(found, dict):
+            emit(found)
+            continue
+        if found is None:
+            return False
+        emit({"t": "split", "n": abs(found[0].path[-1]) - 1})
+        stack += found[::-1]
     return not stack
+
+
+class _Node(NamedTuple):
+    """A node, and the phases at a point of it (neurons,), if one is known."""
+
+    path: Path
+    phases: Vector | None
 
 
 class _Tree:
     """The leaves of one proof."""
 
-    def __init__(self, ledger: Ledger, context: Context, form: _Form, free: Vector) -> None:
+    def __init__(self, ledger: Ledger, context: Context, form: _Form, free: BoolArray) -> None:
         self._ledger, self._context, self._form, self._free = ledger, context, form, free
         network = context.network
         directions = np.random.default_rng(0).standard_normal((1, network.outputs))
@@ -144,24 +161,36 @@ class _Tree:
         self._leaves = EmptyLeaves(context, Target(question, (0,)))
         self._relaxation = PhaseRelaxation(ledger.backend, network, question, InputSet(context.area.regions), context.bounds)
         self._relaxation.aim(0)
-        self.branch: int | None = None
 
-    def leaf(self, path: Path) -> dict[str, object] | None:
-        """The record that closes a node; ``None`` leaves `branch` to be decided there."""
+    def leaf(self, node: _Node) -> Record | list[_Node] | None:
+        """The record that closes a node, or its children, active first; ``None`` where neither is left."""
         compiled, form = self._context.network.compiled, self._form
-        slopes, decided = node_slopes(self._context, path)
+        slopes, decided = node_slopes(self._context, node.path)
         modes = np.where(decided != 0, decided, slopes.modes())
         found = adjoint_ranges(compiled, form.row, modes)
         if norm_bound(compiled, form.row, modes, found, form.constant.norm, self._free) <= form.value * _TIE:
             return {"t": "leaf", "k": "jac"}
-        if path:
-            self._relaxation.move(path)
-            answer = self._relaxation.answer(_FAR, self._ledger.deadline)
-            if answer.ceiling == -math.inf and answer.multipliers is not None:
-                record = self._leaves.close(path, answer.multipliers)
-                if record is not None:
-                    return record
+        phases = node.phases
+        if phases is None:
+            record, phases = self._emptied(node.path, decided)
+            if record is not None:
+                return record
         scores = branching_scores(compiled, modes, found)
-        best = int(np.argmax(scores)) if len(scores) else 0
-        self.branch = best if len(scores) and np.isfinite(scores[best]) else None
-        return thin_leaf(self._context, path, self._ledger.backend) if self.branch is None else None
+        if not np.isfinite(scores).any():
+            return thin_leaf(self._context, node.path, self._ledger.backend)
+        k = int(np.argmax(scores))
+        return [_Node((*node.path, s * (k + 1)), phases if phases is not None and phases[k] == s else None) for s in (1, -1)]
+
+    def _emptied(self, path: Path, decided: Vector) -> tuple[Record | None, Vector | None]:
+        """The record that a node holds no point, or perhaps the phases at a point that it holds."""
+        self._relaxation.move(path)
+        answer = self._relaxation.answer(_FAR, self._ledger.deadline)
+        if answer.ceiling == -math.inf and answer.multipliers is not None:
+            return self._leaves.close(path, answer.multipliers), None
+        if answer.point is None:
+            return None, None
+        compiled = self._context.network.compiled
+        trace, phases = compiled.trace(answer.point[None]), np.zeros(compiled.neurons)
+        for step in compiled.relus:
+            phases[step.neurons] = np.where(trace[step.source][0] >= 0, 1.0, -1.0)
+        return None, phases if bool((phases * decided >= 0).all()) else None

@@ -1,7 +1,7 @@
 """The judge's bounds of gradients in float64: ranges of all adjoints at a node, and the bound of a dual norm from them.
 
-For ``g = c . f`` the adjoints are ``G_f = c``; an affine step adds ``w_ij G_i`` to G_j; a neuron passes ``d G_y`` to its z, with d =
-1 (active), 0 (inactive), anything in [0, 1] else. Backward intervals bound them, and for s = 1 the forward sweep of the
+For ``g = c . f`` the adjoints are ``G_f = c``; an affine step adds ``w_ij G_i`` to G_j; a neuron passes ``d G_y`` to its z, with
+d = 1 (active), 0 (inactive), anything in [0, 1] else. Backward intervals bound them, and for s = 1 the forward sweep of the
 judge's ``jquery`` with its default slopes: ``sum_j t_j G_xj``, d G_y replaced by its best line over the range of G_y.
 """
 
@@ -15,7 +15,7 @@ from wdaverify._types import Norm
 from wdaverify.ir.compiled import AffineStep, InputStep
 
 if TYPE_CHECKING:
-    from wdaverify._types import Vector
+    from wdaverify._types import BoolArray, Vector
     from wdaverify.ir.compiled import CompiledNetwork
 
 
@@ -52,7 +52,7 @@ def adjoint_ranges(compiled: CompiledNetwork, form: Vector, modes: Vector) -> Ad
     raise AssertionError("a network has an input")
 
 
-def norm_bound(compiled: CompiledNetwork, form: Vector, modes: Vector, found: Adjoints, norm: Norm, free: Vector) -> float:
+def norm_bound(compiled: CompiledNetwork, form: Vector, modes: Vector, found: Adjoints, norm: Norm, free: BoolArray) -> float:
     """What a leaf proves of the dual norm over the free coordinates (a mask (n,)), by default slopes."""
     low, high = np.where(free, found.input_low, 0.0), np.where(free, found.input_high, 0.0)
     sizes = np.maximum(np.abs(low), np.abs(high))

@@ -1,8 +1,8 @@
 """Cells without generic points: phases that hold together only on a face.
 
 Where every neuron is determined, ``max t: s_n z_n(x) >= t`` over the box says how thick a cell is. With 0 as the maximum its
-multipliers prove ``sum mu_n s_n z_n <= 0``: points with all z_n of their strict signs are none. Float multipliers are rounded to few
-bits, and the sum is bounded exactly.
+multipliers prove ``sum mu_n s_n z_n <= 0``: points with all z_n of their strict signs are none. Float multipliers are rounded to
+few bits, and the sum is bounded exactly.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ def thin_leaf(context: Context, path: Path, backend: Backend) -> dict[str, Any] 
         rounded = [Fraction(round(float(w) * 2.0**bits), 1 << bits) for w in weights / max(float(weights.max()), 1e-300)]
         if not any(rounded):
             continue
-        value = _largest(context, [sum((w * int(decided[n]) * forms[n][k] for w, n in zip(rounded, split, strict=True)), Fraction(0))
-                                   for k in range(network.inputs + 1)])  # fmt: skip
+        chosen = {n: w for w, n in zip(rounded, split, strict=True) if w}
+        columns = range(network.inputs + 1)
+        total = [sum((w * int(decided[n]) * forms[n][k] for n, w in chosen.items()), Fraction(0)) for k in columns]
+        value = _largest(context, total)
         if value <= 0:
-            evidence = Evidence(phases={n: float(w) for w, n in zip(rounded, split, strict=True) if w})
+            evidence = Evidence(phases={n: float(w) for n, w in chosen.items()})
             return {"t": "leaf", "k": "empty" if value < 0 else "thin", **evidence.fields()}
     return None
 
