@@ -61,7 +61,7 @@ def certify(
     )
     threat = _threat(radius, order, loss, search)
     files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
-    return certify_growth(files, search) if data is None else _risk(files, search, threat, proof=not no_proof)
+    return certify_growth(files, search, proof=not no_proof) if data is None else _risk(files, search, threat, proof=not no_proof)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
