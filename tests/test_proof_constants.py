@@ -42,9 +42,6 @@ def test_constants_of_small_networks_are_proved(network, norm):
         asked = ["--functional", "logit:0", "--functional", "label:1", "--functional", "loss:hinge:0"]
         wanted = ["--domain=-1,1", "--norm", str(norm), *asked, "--output", str(output)]
         assert main(["lipschitz", str(folder / "m.onnx"), *wanted]) == 0
-            main(["lipschitz", str(folder / "m.onnx"), "--domain=-1,1", "--norm", str(norm), *asked, "--output", str(output)])
-            == 0
-        )
         report = json.loads(output.read_text())
         assert check(output).accepted
     for constant, row in zip(report["constants"], ([1.0, 0.0], [1.0, -1.0]), strict=False):
