@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _HALVINGS = 40
 """Of the interval in which the best multiplier of a euclidean ball is sought."""
 
+_LINE_BITS = 30
+"""Significant bits of slopes of lines below powers."""
+
 
 def largest(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
     """``max r . x - price ||x - x_i||^p`` over the box for forms (R, n) and prices (R,); p is 1, or 2 for l2.
@@ -44,14 +47,35 @@ def largest(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
 
 def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
     """``max_t sum_j |r_j| min(room_j, t) - price t``: concave and piecewise linear, so that its breakpoints are enough."""
-    found = np.zeros(len(forms))
-    for k, (form, rooms, price) in enumerate(zip(np.abs(forms), room, prices, strict=True)):
-        order = np.argsort(rooms)
-        sizes, ends = form[order], rooms[order]
-        rising = sizes.sum() - np.concatenate([[0.0], np.cumsum(sizes)[:-1]]) - price
-        gains = rising * np.diff(ends, prepend=0.0)
-        found[k] = max(0.0, float(np.cumsum(gains).max(initial=0.0)))
-    return found
+    order = np.argsort(room, axis=1)
+    sizes, ends = np.take_along_axis(np.abs(forms), order, axis=1), np.take_along_axis(room, order, axis=1)
+    rising = sizes.sum(axis=1, keepdims=True) - np.cumsum(sizes, axis=1) + sizes - prices[:, None]
+    gains = rising * np.diff(ends, axis=1, prepend=0.0)
+    return np.asarray(np.maximum(np.cumsum(gains, axis=1).max(axis=1, initial=0.0), 0.0))
+
+
+def largest_power(forms: Matrix, area: Area, prices: Vector, order: float) -> tuple[Vector, Vector, Vector]:
+    """`largest` for l1 and linf and any p > 1, by the best line ``t^p >= alpha t - beta`` of each form; also alpha and beta (R,).
+
+    Lines are tangents, ``beta = (p - 1) (alpha / p)^(p / (p - 1))``, raised a little; the bound is convex in alpha.
+    """
+    assert area.center is not None
+    room = np.maximum(area.upper - area.center, area.center - area.lower)
+    far = float(room.max(initial=0.0) if area.norm is Norm.LINF else room.sum())
+
+    def line(alpha: Vector) -> Vector:
+        return np.asarray((order - 1.0) * (alpha / order) ** (order / (order - 1.0)) * (1.0 + 2.0**-40))
+
+    def value(alpha: Vector) -> Vector:
+        return largest(forms, area, prices * alpha, 1.0) + prices * line(alpha)
+
+    low, high = np.zeros(len(forms)), np.full(len(forms), order * far ** (order - 1.0))
+    for _ in range(_HALVINGS):
+        left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
+        down = value(left) <= value(right)
+        low, high = np.where(down, low, left), np.where(down, right, high)
+    alpha = _shortened(0.5 * (low + high), _LINE_BITS)
+    return value(alpha), alpha, line(alpha)
 
 
 def euclidean_vector(form: Vector, area: Area, price: float, bits: int) -> Vector:

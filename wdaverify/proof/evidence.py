@@ -24,6 +24,8 @@ class Evidence:
         Multiplier of the ball's row.
     along
         The vector w of a euclidean length.
+    line
+        alpha and beta of a line below a power.
     """
 
     phases: dict[int, float] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Evidence:
     above: dict[int, float] = field(default_factory=dict)
     ball: float = 0.0
     along: dict[int, float] = field(default_factory=dict)
+    line: tuple[float, float] | None = None
 
     def fields(self) -> dict[str, Any]:
         """The JSON fields; what is empty is left out."""
@@ -49,4 +52,6 @@ class Evidence:
         found: dict[str, Any] = {key: packed(values) for key, values in lists.items() if values}
         if self.ball:
             found["b"] = written(self.ball)
+        if self.line is not None:
+            found["young"] = [written(v) for v in self.line]
         return found

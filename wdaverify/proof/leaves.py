@@ -13,7 +13,7 @@ import numpy as np
 
 from wdaverify._types import Norm
 from wdaverify.bounds.lagrangian import pull_back_priced
-from wdaverify.proof.cost import along_vector, ball_bound, euclidean_vector, largest
+from wdaverify.proof.cost import along_vector, ball_bound, euclidean_vector, largest, largest_power
 from wdaverify.proof.evidence import Evidence
 from wdaverify.proof.sweep import DEFAULT_BITS, Collector, Slopes, default_sweep
 
@@ -179,6 +179,9 @@ class BoundLeaves:
             vector = euclidean_vector(forms[0], area, self._price, bits + 6)
             evidence.along = {k: float(v) for k, v in enumerate(vector) if v}
             value = float(along_vector(forms, area, vector)[0])
+        elif self._price > 0.0 and self._order > 1.0 and area.norm is not Norm.L2:
+            values, alpha, beta = largest_power(forms, area, np.array([self._price]), self._order)
+            value, evidence.line = float(values[0]), (float(alpha[0]), float(beta[0]))
         elif self._price > 0.0:
             value = float(largest(forms, area, np.array([self._price]), self._order)[0])
         else:

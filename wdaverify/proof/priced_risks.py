@@ -41,7 +41,7 @@ _ATTEMPTS = 4
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
     box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None or not box.bounded:
+    if box is None or not (box.bounded or math.isinf(certificate.ball.order)):
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     for k, point in enumerate(certificate.curve):
@@ -88,8 +88,8 @@ class _RiskProof:
         self._ledger.rest(self._pointer, (above, below), lower=lower, upper=upper)
 
     def _priced(self) -> bool:
-        """Whether the judge's rule for this cost needs no tangent."""
-        return self._ball.order == 1.0 or self._weight == 0.0 or (self._ball.order == 2.0 and self._ball.norm is Norm.L2)
+        """Whether there is a rule for this cost: in l2 only for lengths and their squares."""
+        return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
     def _upper(self) -> tuple[list[dict[str, Any]], float] | None:
         """The terms of all samples, and the end that they prove."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wdaverify._types import Norm
 from wdaverify.proof.context import Context
-from wdaverify.proof.cost import largest
+from wdaverify.proof.cost import largest, largest_power
 from wdaverify.proof.leaves import BoundLeaves
 from wdaverify.proof.numbers import outward, written
 from wdaverify.proof.refutation import refuted
@@ -124,14 +125,14 @@ def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Co
 def _smaller_box(price: Price, context: Context, question: Question, emit: Emit) -> Area:
     """The box narrowed by the cutoff's row; the same area if that is not worth it."""
     area, n = context.area, price.network.inputs
-    values, multipliers = _coordinate_bounds(price, context, question)
+    values, evidence = _coordinate_bounds(price, context, question)
     center = area.center
     assert center is not None
     low, high = list(area.low), list(area.high)
     for k in range(n):
         width = area.upper[k] - area.lower[k]
         record: dict[str, Any] = {"t": "bound", "x": k}
-        for side, value, multiplier in (("hi", values[k], multipliers[k]), ("lo", values[n + k], multipliers[n + k])):
+        for side, value, (multiplier, *line) in (("hi", values[k], evidence[k]), ("lo", values[n + k], evidence[n + k])):
             sign = 1 if side == "hi" else -1
             if not np.isfinite(value):
                 continue
@@ -140,6 +141,8 @@ def _smaller_box(price: Price, context: Context, question: Question, emit: Emit)
             if sign * (area.upper[k] if side == "hi" else area.lower[k]) - float(end) < _WORTH * width:
                 continue
             record[side], record["e" + side] = written(sign * end), {"o": written(multiplier)}
+            if line[0] > 0:
+                record["e" + side]["young"] = [written(v) for v in line]
             if side == "hi":
                 high[k] = min(high[k], end)
             else:
@@ -149,20 +152,30 @@ def _smaller_box(price: Price, context: Context, question: Question, emit: Emit)
     return area if (low, high) == (list(area.low), list(area.high)) else replace(area, low=tuple(low), high=tuple(high))
 
 
-def _coordinate_bounds(price: Price, context: Context, question: Question) -> tuple[Vector, Vector]:
-    """Upper bounds of ``x_k`` and of ``-x_k`` (2n,) where the cutoff is beaten, and the multipliers that prove them."""
+def _coordinate_bounds(price: Price, context: Context, question: Question) -> tuple[Vector, Matrix]:
+    """Upper bounds of ``x_k`` and of ``-x_k`` (2n,) where the cutoff is beaten, and what proves them.
+
+    Returns
+    -------
+    bounds, evidence
+        Evidence has shape (2n, 3): the cutoff's multiplier, and the line below the power, whose slope is 0 where none is needed.
+    """
     area, n = context.area, price.network.inputs
     compiled, slopes = price.network.compiled, Slopes.of(context.lower, context.upper)
     pulled = default_sweep(compiled, context.bounds.charges, {compiled.output: question.rows}, slopes)
     units = np.concatenate([np.eye(n), -np.eye(n)])
-    best, chosen = np.full(2 * n, np.inf), np.zeros(2 * n)
+    best, chosen = np.full(2 * n, np.inf), np.zeros((2 * n, 3))
     for factor in _FACTORS:
         mu = float(outward(Fraction(factor / price.weight), _BITS, up=True))
         forms = units + mu * pulled.coefficients
-        priced = largest(forms, area, np.full(2 * n, mu * price.weight), price.ground.order)
+        weights, lines = np.full(2 * n, mu * price.weight), [np.zeros(2 * n), np.zeros(2 * n)]
+        if price.ground.order > 1.0 and area.norm is not Norm.L2:
+            priced, *lines = largest_power(forms, area, weights, price.ground.order)
+        else:
+            priced = largest(forms, area, weights, price.ground.order)
         rest = mu * (float(pulled.constant[0]) + float(question.offsets[0]))
         error = mu * 4.0 * float(pulled.error[0]) + 2.0**-44 * (np.abs(priced) + abs(rest) + 1.0)
         values = priced + rest + error
-        chosen = np.where(values < best, mu, chosen)
+        chosen = np.where((values < best)[:, None], np.column_stack([np.full(2 * n, mu), *lines]), chosen)
         best = np.minimum(best, values)
     return best, chosen
