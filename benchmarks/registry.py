@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import certificates, constants, distances, gap, marabou, peers, risks, verdicts
+from benchmarks import attacks, certificates, constants, distances, gap, marabou, peers, risks, verdicts
 
 if TYPE_CHECKING:
     from benchmarks.settings import Benchmark
@@ -18,4 +18,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "gap": gap.BENCHMARK,
     "risks": risks.BENCHMARK,
     "certificates": certificates.BENCHMARK,
+    "attacks": attacks.BENCHMARK,
 }

@@ -10,11 +10,11 @@ import pytest
 import wdaverify
 
 PUBLIC = [
-    "AdversarialDistance", "AuditError", "Box", "Bracket", "DataError", "Dataset", "DistanceOptions", "Domain", "DomainError",
-    "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError", "Network", "Norm", "PropertyAnswer",
-    "PropertyError", "RiskCertificate", "SolverError", "TransportPlan", "UnsupportedOpError", "Verdict", "WassersteinBall",
-    "WdaverifyError", "cells", "certify", "check", "distance", "from_torch", "lipschitz", "lipschitz_constants", "load",
-    "load_domain", "verify",
+    "AdversarialDistance", "AttackOptions", "AttackResult", "AuditError", "Box", "Bracket", "DataError", "Dataset",
+    "DistanceOptions", "Domain", "DomainError", "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError",
+    "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError", "TransportPlan",
+    "UnsupportedOpError", "Verdict", "WassersteinBall", "WdaverifyError", "attack", "cells", "certify", "check", "distance",
+    "from_torch", "lipschitz", "lipschitz_constants", "load", "load_domain", "verify",
 ]  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def test_public_names_are_these():
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_resolve_and_are_documented(name):
     value = getattr(wdaverify, name)
-    assert value.__name__.split(".")[-1] == name  # `cells` is the room of that name once a file of it is imported
+    assert value.__name__.split(".")[-1] == name  # `cells` and `attack` are rooms of that name once a file of them is imported
     assert value.__doc__
 
 
@@ -42,6 +42,15 @@ def test_cells_can_be_called_whatever_was_imported_before(first):
     program = f"import {first}; import wdaverify as wv; {calls}"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "2 cells;2 cells"
+
+
+@pytest.mark.parametrize("first", ["wdaverify.attack", "wdaverify.attack.nearest", "wdaverify.risk.distance", "wdaverify"])
+def test_attack_can_be_called_whatever_was_imported_before(first):
+    network = "wv.load('tests/data/lipschitz/degen_abs_identity_1-2-1.onnx')"
+    call = f"wv.attack({network}, wv.Dataset([[0.5]], [0]), wv.WassersteinBall(0.1), device='cpu')"
+    program = f"import {first}; import wdaverify as wv\nfor _ in range(2):\n  try: {call}\n  except wv.ModelError as e: print(e)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.count("an attack needs at least two classes") == 2
 
 
 @pytest.mark.parametrize("statement", ["import wdaverify", "import wdaverify.cli.main"])

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 import wdaverify as wv
+from wdaverify.bench.instance_list import read_instances
 
 ROOT = Path(__file__).parents[1] / "instances"
 MANIFEST = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
@@ -206,3 +207,23 @@ def test_training_twice_on_one_machine_writes_the_same_bytes(tmp_path):
         subprocess.run(command, check=True, capture_output=True)
     one, two = ((tmp_path / folder / f"{name}.onnx").read_bytes() for folder in ("one", "two"))
     assert one == two
+
+
+def test_lists_and_properties_are_what_their_script_writes(tmp_path):
+    spec = importlib.util.spec_from_file_location("instances_lists", ROOT / "lists.py")
+    lists = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lists)
+    lists.write(tmp_path)
+    written = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    present = {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("*.csv"), *ROOT.glob("properties/*"))}
+    assert written == present - {"suite.expected.csv"}
+    for name in written:
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), name
+
+
+@pytest.mark.parametrize("name", ["verify", "certify", "lipschitz", "distance", "suite"])
+def test_lists_can_be_read_and_the_suite_has_all_of_them(name):
+    listed, suite = read_instances(ROOT / f"{name}.csv"), read_instances(ROOT / "suite.csv")
+    assert {str(i) for i in listed} <= {str(i) for i in suite}
+    expected = (ROOT / "suite.expected.csv").read_text().splitlines()
+    assert len(expected) == len(suite) + 1

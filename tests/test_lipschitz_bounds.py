@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from wdaverify.knapsack import fill
 from wdaverify.risk.lipschitz_bounds import distance_floor, mean_hinge, risk_growth, saturated_growth
-from wdaverify.risk.zero_one import fill
 
 ORDERS = [1.0, 1.0 + 2.0**-40, 1.25, 2.0, 3.0, 17.5, 1e6, math.inf]
 

@@ -89,7 +89,7 @@ class Stuck(Line):
 @pytest.mark.slow
 def test_a_hung_worker_costs_its_sample_only(monkeypatch: pytest.MonkeyPatch) -> None:
     # The others need less than the grace on any machine.
-    monkeypatch.setattr("wdaverify.risk.workers.open_executor", partial(SpawnExecutor, grace=5.0))
+    monkeypatch.setattr("wdaverify.parallel.hands.open_executor", partial(SpawnExecutor, grace=5.0))
     searches = searches_of(0.25, 0.5, 0.0)
     reported: dict[int, SampleSearch] = {}
     options = DistanceOptions(workers=2, time_limit=0.1).started()

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from wdaverify._errors import UnsupportedOpError as UnsupportedOpError
     from wdaverify._errors import WdaverifyError as WdaverifyError
     from wdaverify._types import Norm as Norm
+    from wdaverify.attack.distributional import attack as attack
+    from wdaverify.attack.options import AttackOptions as AttackOptions
+    from wdaverify.attack.result import AttackResult as AttackResult
     from wdaverify.bracket import Bracket as Bracket
     from wdaverify.cells.enumerate import cells as cells
     from wdaverify.check.report import Verdict as Verdict
@@ -52,6 +55,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdversarialDistance": "risk.adversarial",
+    "AttackOptions": "attack.options",
+    "AttackResult": "attack.result",
     "AuditError": "_errors",
     "Box": "domain",
     "Bracket": "bracket",
@@ -75,6 +80,7 @@ _HOMES = {
     "Verdict": "check.report",
     "WassersteinBall": "transport",
     "WdaverifyError": "_errors",
+    "attack": "attack.distributional",
     "cells": "cells.enumerate",
     "check": "check.report",
     "certify": "risk.certify",

@@ -7,99 +7,34 @@ Wanted is a point of the box with ``g >= 0`` near ``x``. Three parts:
   box; go to a mixture of the two projections, and from beyond the boundary first move back toward x. This is the
   iteration of FAB (Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
   ICML 2020), with the half-space and the box treated together.
-* `first_crossing`: on the segment from x to a point with ``g >= 0``, the first change of sign on a grid, bisected.
+* `first_crossing`: on the segment from x to a point with ``g >= 0``, the first change of sign on a grid, then regula falsi.
 * `descend`: from a boundary point b, try points between b and the projection of x onto the boundary linearised at b,
-  bring each back to the boundary by bisection, and keep what is nearer. The distance never rises.
+  bring each back to the boundary on its ray, and keep what is nearer. The distance never rises.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from wdaverify.attack.projection import reach_half_space
+from wdaverify.attack.rows import length
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wdaverify._types import Norm
+    from wdaverify.attack.rows import Rows
 
 _OVERSHOOT = 1.05
 _TOWARD_SAMPLE = 0.1  # largest weight of the sample's own projection in a step
 _PULL_BACK = 0.9  # what remains of the displacement after a step beyond the boundary
 _GRID = 16
-_BISECTIONS = 45
-_SHORT_BISECTIONS = 30
+_CROSSINGS = 18
+_SHORT_CROSSINGS = 9
+_ROUNDINGS = 64
 _FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.03)
 _LARGEST_EXTENSION = 1.5
 _SHORTENING = 0.1  # of the steps of `descend` after a round without gain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """A batch of R rows: samples with a label and a rival class each, in one box.
-
-    Attributes
-    ----------
-    module
-        Differentiable (R, n) -> (R, K).
-    samples, labels, rivals
-        Shapes (R, n), (R,), (R,).
-    lower, upper
-        Shape (n,), the ends of the box, possibly infinite.
-    norm
-        The norm that measures distance.
-    """
-
-    module: torch.nn.Module
-    samples: Tensor
-    labels: Tensor
-    rivals: Tensor
-    lower: Tensor
-    upper: Tensor
-    norm: Norm
-
-    def margin(self, points: Tensor) -> Tensor:
-        """``f_j - f_y`` at `points` (R, n), shape (R,)."""
-        with torch.no_grad():
-            return self._difference(points)
-
-    def margin_and_gradient(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The margin (R,) and its gradient (R, n), of one activation cell where several meet."""
-        leaf = points.detach().requires_grad_()
-        margin = self._difference(leaf)
-        (gradient,) = torch.autograd.grad(margin.sum(), leaf)
-        return margin.detach(), gradient
-
-    def _difference(self, points: Tensor) -> Tensor:
-        outputs: Tensor = self.module(points)
-        difference = outputs.gather(1, self.rivals[:, None]) - outputs.gather(1, self.labels[:, None])
-        return difference.squeeze(1)
-
-    def distance(self, points: Tensor) -> Tensor:
-        """Distance (R,) of `points` from the samples."""
-        return length(points - self.samples, self.norm)
-
-    def clip(self, points: Tensor) -> Tensor:
-        """The points, moved into the box coordinate by coordinate."""
-        return torch.minimum(torch.maximum(points, self.lower), self.upper)
-
-    def step(self, base: Tensor, gradient: Tensor, deficit: Tensor) -> Tensor:
-        """The smallest step from `base` that gains `deficit` along `gradient` within the box."""
-        up, down = self.upper - base, base - self.lower
-        return reach_half_space(gradient, deficit, room_up=up, room_down=down, norm=self.norm)
-
-    def on_ray(self, points: Tensor, fraction: Tensor) -> Tensor:
-        """``x + fraction (point - x)``, clipped to the box."""
-        return self.clip(self.samples + fraction[:, None] * (points - self.samples))
-
-
-def length(steps: Tensor, norm: Norm) -> Tensor:
-    """The norm (R,) of each row of `steps` (R, n)."""
-    lengths: Tensor = torch.linalg.vector_norm(steps, ord=norm.order, dim=1)
-    return lengths
 
 
 def walk(rows: Rows, start: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -145,23 +80,43 @@ def _keep_nearer(rows: Rows, found: tuple[Tensor, Tensor], points: Tensor, margi
 
 
 def first_crossing(rows: Rows, points: Tensor) -> Tensor:
-    """The first point with margin at least 0 that a grid and bisection find between sample and `points` (R, n).
+    """The first point with margin at least 0 that a grid and `_cross` find between sample and `points` (R, n).
 
     The margin at `points` must be at least 0; the result has margin at least 0 and is no farther away.
     """
-    high = torch.ones_like(rows.samples[:, 0])
-    for k in range(_GRID - 1, 0, -1):
+    low, high = torch.zeros_like(rows.samples[:, 0]), torch.ones_like(rows.samples[:, 0])
+    below, above = rows.margin(rows.samples), rows.margin(points)
+    found = torch.zeros_like(rows.labels, dtype=torch.bool)
+    for k in range(1, _GRID):
         fraction = torch.full_like(high, k / _GRID)
-        high = torch.where(rows.margin(rows.on_ray(points, fraction)) >= 0, fraction, high)
-    return _bisect(rows, points, high - 1 / _GRID, high, _BISECTIONS)
+        margin = rows.margin(rows.on_ray(points, fraction))
+        first = (margin >= 0) & ~found
+        found = found | first
+        high, above = torch.where(first, fraction, high), torch.where(first, margin, above)
+        low, below = torch.where(found, low, fraction), torch.where(found, below, margin)
+    return _cross(rows, points, (low, below), (high, above), _CROSSINGS)
 
 
-def _bisect(rows: Rows, points: Tensor, low: Tensor, high: Tensor, rounds: int) -> Tensor:
-    """Halve the fractions between `low` (margin negative) and `high` (not negative), and return the point at `high`."""
-    for _ in range(rounds):
-        middle = (low + high) / 2
-        reached = rows.margin(rows.on_ray(points, middle)) >= 0
-        low, high = torch.where(reached, low, middle), torch.where(reached, middle, high)
+def _cross(rows: Rows, points: Tensor, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor], rounds: int) -> Tensor:
+    """The point that regula falsi leaves at the upper end of the fractions between `start` and `end`, each (fraction, margin).
+
+    The margin is negative at the start and not negative at the end, and stays so. Illinois variant: the margin of an end that
+    stays twice counts half; every third round halves the interval. Roots are sought a few roundings above 0, so that
+    the upper end comes down where the margin is linear.
+    """
+    (low, below), (high, above) = start, end
+    goal = _ROUNDINGS * torch.finfo(below.dtype).eps * below.abs()
+    last = torch.zeros_like(low, dtype=torch.int8)
+    for k in range(rounds):
+        share = ((goal - below) / (above - below).clamp(min=torch.finfo(below.dtype).tiny)).clamp(0, 1)
+        middle = low + (high - low) * (share if k % 3 < 2 else 0.5)
+        margin = rows.margin(rows.on_ray(points, middle))
+        reached = margin >= 0
+        kept_below = torch.where(last > 0, below / 2, below)
+        kept_above = torch.where(last < 0, above / 2, above)
+        low, below = torch.where(reached, low, middle), torch.where(reached, kept_below, margin)
+        high, above = torch.where(reached, middle, high), torch.where(reached, margin, kept_above)
+        last = torch.where(reached, torch.ones_like(last), -torch.ones_like(last))
     return rows.on_ray(points, high)
 
 
@@ -172,25 +127,28 @@ def descend(rows: Rows, points: Tensor, rounds: int) -> Tensor:
     gain makes the row's next round shorter.
     """
     best, least = points, rows.distance(points)
-    scale = torch.ones_like(least)
+    scale, at_samples = torch.ones_like(least), rows.margin(rows.samples)
     for _ in range(rounds):
         margin, gradient = rows.margin_and_gradient(best)
         deficit = -(margin + (gradient * (rows.samples - best)).sum(1))
         goal = rows.samples + rows.step(rows.samples, gradient, deficit)
         anchor, before = best, least
         for fraction in _FRACTIONS:
-            trial = _trial(rows, anchor + fraction * scale[:, None] * (goal - anchor), (best, least))
+            trial = _trial(rows, anchor + fraction * scale[:, None] * (goal - anchor), (best, least), at_samples)
             best, least = _keep_nearer(rows, (best, least), trial, rows.margin(trial))
         scale = torch.where(least < before, scale, scale * _SHORTENING)
     return best
 
 
-def _trial(rows: Rows, points: Tensor, known: tuple[Tensor, Tensor]) -> Tensor:
+def _trial(rows: Rows, points: Tensor, known: tuple[Tensor, Tensor], at_samples: Tensor) -> Tensor:
     """Points brought to the boundary on their rays from the samples; the best `known` ones where that gains nothing."""
     best, least = known
     # Stretched to the distance to beat: only what is adversarial there can be nearer.
     stretch = (least / rows.distance(points)).nan_to_num(1.0).clamp(max=_LARGEST_EXTENSION)
     trial = rows.on_ray(points, stretch)
-    reached = (rows.margin(trial) >= 0) & trial.isfinite().all(1)
-    trial = torch.where(reached[:, None], trial, best)
-    return _bisect(rows, trial, torch.zeros_like(least), torch.ones_like(least), _SHORT_BISECTIONS)
+    margin = rows.margin(trial)
+    reached = (margin >= 0) & trial.isfinite().all(1)
+    # Rows without gain need no search: their best point is the end of an interval of length 0.
+    trial, ends = torch.where(reached[:, None], trial, best), torch.ones_like(least)
+    start = torch.where(reached, torch.zeros_like(least), ends), at_samples
+    return _cross(rows, trial, start, (ends, margin.where(reached, torch.zeros_like(margin))), _SHORT_CROSSINGS)

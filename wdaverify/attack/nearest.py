@@ -14,13 +14,17 @@ import numpy as np
 import torch
 
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
-from wdaverify.attack.boundary import Rows, descend, first_crossing, walk
-from wdaverify.attack.starts import SCOUTS, around, most_promising, random_fractions, spread
+from wdaverify.attack.boundary import descend, first_crossing, walk
+from wdaverify.attack.noise import content_keys
+from wdaverify.attack.rows import Rows
+from wdaverify.attack.starts import near_start, spread_start
+from wdaverify.attack.victim import device_of
 from wdaverify.ir.evaluate import forward
 from wdaverify.ir.to_torch import to_torch
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+    from torch import Tensor
 
     from wdaverify._types import BoolArray, IntArray, Matrix, Norm, Vector
     from wdaverify.domain import Box
@@ -62,10 +66,7 @@ class NearestOptions:
         for name, least in (("steps", 1), ("restarts", 1), ("rounds", 0), ("seed", 0), ("rows", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"nearest-point attack: {name} is {getattr(self, name)}; give at least {least}")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise InputError(f"device '{self.device}' is not known; give auto, cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device 'cuda' is not available on this machine; give auto or cpu")
+        device_of(self.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -179,70 +180,34 @@ class _Search:
     ) -> None:
         self.network, self.samples, self.classes = network, samples, classes
         self.box, self.norm, self.options = box, norm, options
-        automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(automatic if options.device == "auto" else options.device)
-        self.module = to_torch(network, device=self.device, dtype=torch.float64)
+        self.device = device_of(options.device)
+        self.logits = to_torch(network, device=self.device, dtype=torch.float64)
+        self.keys = content_keys(samples)
 
     def run(self, index: IntArray, rivals: IntArray) -> tuple[Matrix, Vector]:
         """Points (R, n) and distances (R,) for the rows (sample index, rival); NaN and inf where none was found."""
         if len(index) == 0:
             return np.empty((0, self.network.inputs)), np.empty(0)
         rows = self._rows(index, rivals)
-        best, least = rows.samples.clone(), torch.full_like(rows.samples[:, 0], torch.inf)
-        for restart in range(self.options.restarts):
-            start = self._start(restart, index, rivals, least.cpu().numpy())
-            found, distance = walk(rows, torch.as_tensor(start, device=self.device), self.options.steps)
-            crossing = first_crossing(rows, found)
-            distance = torch.where(distance.isfinite(), rows.distance(crossing), distance)
-            nearer = distance < least
-            best, least = torch.where(nearer[:, None], crossing, best), torch.where(nearer, distance, least)
-        hit = least.isfinite()
-        best = torch.where(hit[:, None], first_crossing(rows, descend(rows, best, self.options.rounds)), best)
-        return self._settled(index, rivals, best.cpu().numpy(), hit.cpu().numpy())
+        best, least = walks(rows, self.options.steps, range(self.options.restarts))
+        best = descended(rows, best, least.isfinite(), self.options.rounds)
+        return self._settled(index, rivals, best.cpu().numpy(), least.isfinite().cpu().numpy())
 
     def _rows(self, index: IntArray, rivals: IntArray) -> Rows:
         """The rows as tensors on the device."""
-        arrays = (self.samples[index], self.classes[index], rivals, self.box.lower, self.box.upper)
-        samples, labels, targets, lower, upper = (torch.tensor(a, device=self.device) for a in arrays)
-        return Rows(module=self.module, samples=samples, labels=labels, rivals=targets, lower=lower, upper=upper, norm=self.norm)
-
-    def _start(self, restart: int, index: IntArray, rivals: IntArray, least: Vector) -> Matrix:
-        """Starting points (R, n) of one restart, as `NearestOptions.restarts` describes."""
-        if restart == 0:
-            return self.samples[index]
-        names, position = np.unique(index, return_inverse=True)
-        fractions = random_fractions(self.samples[names], restart=restart, seed=self.options.seed)
-        known = np.isfinite(least)
-        if restart % 2 == 0 and known.all():
-            return self._around(index, rivals, fractions, least)
-        scouted = self._scouted(index, rivals, spread(self.samples[names], fractions, self.box), position)
-        if restart % 2 == 1:
-            return scouted
-        return np.where(known[:, None], self._around(index, rivals, fractions, np.where(known, least, 0.0)), scouted)
-
-    def _around(self, index: IntArray, rivals: IntArray, fractions: Matrix, least: Vector) -> Matrix:
-        """For each row the point (R, n) of largest margin among random ones at the distance found so far."""
-        _, position = np.unique(index, return_inverse=True)
-        rows = self._rows(index, rivals)
-        best, largest = rows.samples, torch.full_like(rows.samples[:, 0], -torch.inf)
-        for k in range(SCOUTS):
-            points = around(self.samples[index], fractions[position, k], least, self.norm)
-            trial = rows.clip(torch.as_tensor(points, device=self.device))
-            margin = rows.margin(trial)
-            better = margin > largest
-            best, largest = torch.where(better[:, None], trial, best), torch.where(better, margin, largest)
-        return best.cpu().numpy()
-
-    def _scouted(self, index: IntArray, rivals: IntArray, cloud: Matrix, position: IntArray) -> Matrix:
-        """For each row the most promising point (R, n) of the `cloud` (N, SCOUTS, n) of its sample, number `position`."""
-        flat = torch.as_tensor(cloud.reshape(-1, cloud.shape[2]), device=self.device)
-        with torch.no_grad():
-            outputs = self.module(flat).cpu().numpy().reshape(*cloud.shape[:2], -1)[position]
-        row = np.arange(len(index))
-        margins = outputs[row, :, rivals] - outputs[row, :, self.classes[index]]
-        centers = self.samples[np.unique(index)][:, None, :]
-        away = np.linalg.norm(cloud - centers, ord=self.norm.order, axis=2)[position]
-        return np.asarray(cloud[position, most_promising(margins, away)])
+        arrays = (self.samples[index], self.classes[index], rivals, self.box.lower, self.box.upper, self.keys[index])
+        samples, labels, targets, lower, upper, keys = (torch.tensor(a, device=self.device) for a in arrays)
+        return Rows(
+            logits=self.logits,
+            samples=samples,
+            labels=labels,
+            rivals=targets,
+            lower=lower,
+            upper=upper,
+            norm=self.norm,
+            keys=keys,
+            seed=self.options.seed,
+        )
 
     def _settled(self, index: IntArray, rivals: IntArray, points: Matrix, hit: BoolArray) -> tuple[Matrix, Vector]:
         """Keep what NumPy's own forward pass confirms, pushing points outward by a few ulps where it must."""
@@ -258,3 +223,39 @@ class _Search:
             open_rows = open_rows[~good]
         distances = np.linalg.norm(settled - samples, ord=self.norm.order, axis=1)
         return settled, np.where(np.isnan(distances), np.inf, distances)
+
+
+def walks(rows: Rows, steps: int, restarts: range, known: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    """The nearest points (R, n) that walks from some starts met, and their distances (R,); ``inf`` where none was met.
+
+    Parameters
+    ----------
+    restarts
+        Numbers of the starts, as `NearestOptions.restarts` describes.
+    known
+        Points and distances that are known already.
+    """
+    best, least = (rows.samples, torch.full_like(rows.samples[:, 0], torch.inf)) if known is None else known
+    for restart in restarts:
+        found, distance = walk(rows, _start(rows, restart, least), steps)
+        crossing = first_crossing(rows, found)
+        distance = torch.where(distance.isfinite(), rows.distance(crossing), distance)
+        nearer = distance < least
+        best, least = torch.where(nearer[:, None], crossing, best), torch.where(nearer, distance, least)
+    return best, least
+
+
+def descended(rows: Rows, points: Tensor, hit: Tensor, rounds: int) -> Tensor:
+    """The `points` (R, n), those that are `hit` (R,) brought nearer along the boundary."""
+    return torch.where(hit[:, None], first_crossing(rows, descend(rows, points, rounds)), points)
+
+
+def _start(rows: Rows, restart: int, least: Tensor) -> Tensor:
+    """Starting points (R, n) of one restart, as `NearestOptions.restarts` describes."""
+    if restart == 0:
+        return rows.samples
+    if restart % 2 == 1:
+        return spread_start(rows, restart)
+    known = least.isfinite()
+    near = near_start(rows, restart, least.where(known, torch.zeros_like(least)))
+    return torch.where(known[:, None], near, spread_start(rows, restart))

@@ -1,50 +1,57 @@
-"""Where the walks of a nearest-point attack begin."""
+"""Where the walks of a nearest-point attack begin: promising ones among random points."""
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
+
+from wdaverify.attack.rows import length
 
 if TYPE_CHECKING:
-    from wdaverify._types import IntArray, Matrix, Norm, Vector
-    from wdaverify.domain import Box
+    from torch import Tensor
+
+    from wdaverify.attack.rows import Rows
 
 
 SCOUTS = 32
-"""Random points per sample among which a start is chosen."""
+"""Random points per row among which a start is chosen."""
 
 
-def random_fractions(samples: Matrix, *, restart: int, seed: int) -> Matrix:
-    """Numbers in [0, 1) of shape (N, SCOUTS, n) that depend on seed, restart and sample, but not on the other samples."""
-    drawn = np.empty((len(samples), SCOUTS, samples.shape[1]))
-    for k, sample in enumerate(samples):
-        drawn[k] = np.random.default_rng([seed, restart, zlib.crc32(sample.tobytes())]).random(drawn.shape[1:])
-    return drawn
+def spread_start(rows: Rows, restart: int) -> Tensor:
+    """Per row the nearest of some random points of the domain with margin at least 0, or the one of largest margin, (R, n).
 
-
-def spread(samples: Matrix, fractions: Matrix, box: Box) -> Matrix:
-    """Random points of the domain (N, SCOUTS, n): uniform between finite ends, Cauchy about the sample where one is missing.
-
-    The heavy tail of ``x + (1 + |x|) tan(pi (u - 1/2))`` reaches every scale.
+    Points are uniform between finite ends of the box, and Cauchy about the sample where one is missing: the heavy tail of
+    ``x + (1 + |x|) tan(pi (u - 1/2))`` reaches every scale.
     """
-    finite = np.isfinite(box.lower) & np.isfinite(box.upper)
-    lower, upper = np.where(finite, box.lower, 0.0), np.where(finite, box.upper, 0.0)
-    centers = samples[:, None, :]
-    cauchy = centers + (1.0 + np.abs(centers)) * np.tan(np.pi * (fractions - 0.5))
-    return np.asarray(box.clip(np.where(finite, lower + fractions * (upper - lower), cauchy)))
+    best, rank = rows.samples, torch.full_like(rows.samples[:, 0], -torch.inf)
+    nearest = torch.full_like(rank, torch.inf)
+    for scout in range(SCOUTS):
+        points = _spread(rows, rows.noise(rows.samples.shape[1], SCOUTS * restart + scout))
+        margin, distance = rows.margin(points), rows.distance(points)
+        hit = margin >= 0
+        better = torch.where(hit, distance < nearest, nearest.isinf() & (margin > rank))
+        best = torch.where(better[:, None], points, best)
+        rank, nearest = torch.where(better, margin, rank), torch.where(better & hit, distance, nearest)
+    return best
 
 
-def most_promising(margins: Matrix, distances: Matrix) -> IntArray:
-    """Per row of (R, SCOUTS) the nearest point with margin at least 0, or the one of largest margin if there is none."""
-    hit = margins >= 0
-    nearest = np.where(hit, distances, np.inf).argmin(axis=1)
-    return np.asarray(np.where(hit.any(axis=1), nearest, margins.argmax(axis=1)), dtype=np.int64)
+def near_start(rows: Rows, restart: int, distances: Tensor) -> Tensor:
+    """Per row the point (R, n) of largest margin among random ones `distances` (R,) away from the sample."""
+    best, largest = rows.samples, torch.full_like(rows.samples[:, 0], -torch.inf)
+    for scout in range(SCOUTS):
+        direction = 2 * rows.noise(rows.samples.shape[1], SCOUTS * restart + scout) - 1
+        unit = direction / length(direction, rows.norm).clamp(min=torch.finfo(direction.dtype).tiny)[:, None]
+        points = rows.clip(rows.samples + distances[:, None] * unit)
+        margin = rows.margin(points)
+        better = margin > largest
+        best, largest = torch.where(better[:, None], points, best), torch.where(better, margin, largest)
+    return best
 
 
-def around(samples: Matrix, fractions: Matrix, distances: Vector, norm: Norm) -> Matrix:
-    """Points (R, n) exactly `distances` (R,) away from the samples, in random directions."""
-    direction = 2.0 * fractions - 1.0
-    length = np.linalg.norm(direction, ord=norm.order, axis=1, keepdims=True)
-    return np.asarray(samples + direction * (distances[:, None] / np.maximum(length, np.finfo(np.float64).tiny)))
+def _spread(rows: Rows, fractions: Tensor) -> Tensor:
+    """Random points of the boxes (R, n)."""
+    finite = rows.lower.isfinite() & rows.upper.isfinite()
+    lower, upper = (end.where(finite, torch.zeros_like(end)) for end in (rows.lower, rows.upper))
+    cauchy = rows.samples + (1 + rows.samples.abs()) * torch.tan(torch.pi * (fractions - 0.5))
+    return rows.clip(torch.where(finite, lower + fractions * (upper - lower), cauchy))

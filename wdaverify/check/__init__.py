@@ -6,6 +6,21 @@ It imports nothing of this project outside its own folder, and nothing that is n
 * ``wdaverify check CERTIFICATE.json``;
 * ``wdaverify.check("certificate.json")``, which returns a `Verdict`: this room and the call share their name, so that the room
   can be called.
+
+In the order in which a reviewer reads them:
+
+=====================================  ==================================================================================
+``num``, ``matrix``                    numbers and every rounding; limits; products of integer matrices
+``onnxwire``, ``lower*``, ``model``    the model file, and its stages: this fixes what every number in a proof speaks about
+``program``                            variables, neurons and their numbering; exact values
+``data``, ``vnnlib``, ``domain``       the other files
+``context``, ``concave``, ``engine``   what is known at a node, and the rule `query` that bounds everything
+``adjoint``, ``mixing``                the same for gradients
+``stream``, ``tree``                   records, and why the leaves of a stream cover its claim
+``claims``, ``questions``              what each claim says, and what its stream must prove
+``points``, ``risk``                   claims by exact evaluation; risks from prices, distances, constants and plans
+``binding``, ``report``                what the report says is compared with what was proved
+=====================================  ==================================================================================
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 
 def main() -> int:
@@ -29,7 +31,18 @@ def main() -> int:
     parser.add_argument("--time-limit", type=float, metavar="SECONDS")
     parser.add_argument("--max-bits", type=int, metavar="N", help="largest integers, in bits")
     options = parser.parse_args()
-    verdict = package.check(
+    try:
+        verdict = _judged(package, options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(verdict.message, file=sys.stdout if verdict.accepted else sys.stderr)
+    return int(verdict.status)
+
+
+def _judged(package: ModuleType, options: argparse.Namespace) -> Any:
+    """The verdict; each statement is printed as soon as it is proved."""
+    return package.check(
         options.certificate,
         model=options.model,
         data=options.data,
@@ -38,8 +51,6 @@ def main() -> int:
         max_bits=options.max_bits,
         line=print,
     )
-    print(verdict.message, file=sys.stdout if verdict.accepted else sys.stderr)
-    return int(verdict.status)
 
 
 if __name__ == "__main__":

@@ -10,68 +10,63 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
+from typing import TypeAlias
 
 from .context import Context, End
 from .engine import Evidence, Residual, substitute
 from .num import bounded, d14
 from .program import Ints, Stage, forward
 
+Ranges: TypeAlias = "tuple[Ints, Ints, int]"
+"""Middles and radii over a denominator."""
+
 
 def gradient_ranges(ctx: Context) -> None:
     """Exact backward interval pass under the context: intersects the adjoints of all y and of all inputs with their ranges."""
     form = ctx.question.gradient
     assert form is not None
-    middle, radius = _Pass(ctx, form.terms), _Pass(ctx, {})
+    middle, radius = Residual(ctx, {ctx.program.places[v]: w for v, w in form.terms.items()}), Residual(ctx, {})
     for stage in reversed(ctx.program.stages):
         # One list of each block, middle and radius over the same denominator.
-        m, r, den = _joined(middle.residual, radius.residual, stage.block)
+        m, r, den = _joined(middle, radius, stage.block)
         if stage.kind == "A":
             if any(m):
-                middle.residual.dens[stage.block] = den
-                substitute(stage, m, middle.residual)
+                middle.dens[stage.block] = den
+                substitute(stage, m, middle)
             if any(r):
-                radius.residual.dens[stage.block] = den
-                _substitute_magnitudes(stage, r, radius.residual)
+                radius.dens[stage.block] = den
+                substitute(stage, r, radius, sizes=True)
             continue
-        ends = [(Fraction(a - b, den), Fraction(a + b, den)) for a, b in zip(m, r, strict=True)]
-        _intersect(ctx, ctx.adjoint, stage.first, ends)
-        low = ctx.adjoint[0][stage.first : stage.first + stage.size]
-        high = ctx.adjoint[1][stage.first : stage.first + stage.size]
-        zero = Fraction(0)
-        for i, place in enumerate(stage.sources):
-            a, b = low[i] or zero, high[i] or zero
-            mode = ctx.mode[stage.first + i]
-            if mode < 0:
+        if _intersect(ctx, ctx.adjoint, stage.first, (m, r, den)):
+            m, r, den = _known(ctx, stage)
+        _pass_phases(ctx, stage, (m, r, den), (middle, radius))
+    m, r, den = _joined(middle, radius, 0)
+    _intersect(ctx, ctx.adjoint_x, 0, (m, r, den))
+
+
+def _pass_phases(ctx: Context, stage: Stage, ranges: Ranges, passes: tuple[Residual, Residual]) -> None:
+    """Add ``d_n G_y`` to the adjoint of z: the range itself (on), nothing (off), or its hull with 0."""
+    m, r, den = ranges
+    for block in {b for b, _ in stage.sources}:
+        lists = [each.open(block, 2 * den) for each in passes]
+        for n, (b, i), middle, radius in zip(range(stage.first, stage.first + stage.size), stage.sources, m, r, strict=True):
+            mode = ctx.mode[n]
+            if mode < 0 or b != block:
                 continue
+            low, high = middle - radius, middle + radius
             if mode == 0:
-                a, b = min(a, zero), max(b, zero)
-            middle.add(place, (a + b) / 2)
-            radius.add(place, (b - a) / 2)
-        middle.flush()
-        radius.flush()
-    m, r, den = _joined(middle.residual, radius.residual, 0)
-    _intersect(ctx, ctx.adjoint_x, 0, [(Fraction(a - b, den), Fraction(a + b, den)) for a, b in zip(m, r, strict=True)])
+                low, high = min(low, 0), max(high, 0)
+            for (values, scale), part in zip(lists, (low + high, high - low), strict=True):
+                values[i] += part * scale
 
 
-class _Pass:
-    """A residual to which rationals are added in bulk."""
-
-    def __init__(self, ctx: Context, terms: dict[int, Fraction]) -> None:
-        self.residual = Residual(ctx, {ctx.program.places[v]: w for v, w in terms.items()})
-        self.waiting: list[tuple[tuple[int, int], Fraction]] = []
-
-    def add(self, place: tuple[int, int], value: Fraction) -> None:
-        if value:
-            self.waiting.append((place, value))
-
-    def flush(self) -> None:
-        for block in {b for (b, _), _ in self.waiting}:
-            mine = [(i, v) for (b, i), v in self.waiting if b == block]
-            common = lcm(*{v.denominator for _, v in mine})
-            values, scale = self.residual.open(block, common)
-            for i, v in mine:
-                values[i] += v.numerator * (common // v.denominator) * scale
-        self.waiting = []
+def _known(ctx: Context, stage: Stage) -> Ranges:
+    """Middles and radii of the ranges in force, where records have tightened some."""
+    low, high = ([v or Fraction(0) for v in ends[stage.first : stage.first + stage.size]] for ends in ctx.adjoint)
+    common = lcm(*{v.denominator for v in (*low, *high)})
+    bounded(common.bit_length(), "an adjoint")
+    a, b = ([v.numerator * (common // v.denominator) for v in ends] for ends in (low, high))
+    return [u + v for u, v in zip(a, b, strict=True)], [v - u for u, v in zip(a, b, strict=True)], 2 * common
 
 
 def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints, int]:
@@ -86,21 +81,15 @@ def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints,
     return lists[0], lists[1], den
 
 
-def _substitute_magnitudes(stage: Stage, r: Ints, residual: Residual) -> None:
-    """As `substitute` with the absolute weights."""
-    den = residual.dens[stage.block] * stage.denominator
-    for g in stage.groups:
-        values, scale = residual.open(g.block, den)
-        for i, row in zip(g.rows, g.magnitudes(), strict=True):
-            if r[i]:
-                factor = r[i] * scale
-                for c, w in zip(g.columns, row, strict=True):
-                    values[c] += factor * w
-
-
-def _intersect(ctx: Context, known: tuple[list[End], list[End]], first: int, ends: Sequence[tuple[Fraction, Fraction]]) -> None:
-    for i, (low, high) in enumerate(ends, first):
+def _intersect(ctx: Context, known: tuple[list[End], list[End]], first: int, ranges: Ranges) -> bool:
+    """Intersect with ranges; whether what was known is tighter somewhere."""
+    m, r, den = ranges
+    tighter = False
+    for i, (middle, radius) in enumerate(zip(m, r, strict=True), first):
+        low, high = Fraction(middle - radius, den), Fraction(middle + radius, den)
         tighten(ctx, known, i, low, high)
+        tighter |= known[0][i] != low or known[1][i] != high
+    return tighter
 
 
 def tighten(ctx: Context, known: tuple[list[End], list[End]], index: int, low: End, high: End) -> None:
@@ -116,68 +105,66 @@ def jquery(ctx: Context, start: dict[tuple[int, int], Fraction], evidence: Evide
     """An upper bound of ``sum start_v G_v`` over the gradients of all generic points of the context."""
     form = ctx.question.gradient
     assert form is not None
-    sizes = ctx.program.sizes
-    blocks: list[tuple[Ints, int]] = [_dense(sizes[0], 0, start)]
-    total = Fraction(0)
+    tangents = Residual(ctx, start)
+    blocks: list[tuple[Ints, int]] = [(tangents.values[0] or [0] * ctx.program.inputs, tangents.dens[0])]
+    constants: dict[int, int] = {}
     for stage in ctx.program.stages:
         if stage.kind == "A":
             blocks.append(forward(stage, blocks, constants=False))
         else:
-            tangents, paid = _through(ctx, stage, blocks, evidence)
-            total += paid
-            for (block, i), w in start.items():
-                if block == stage.block:
-                    tangents[i] += w
-            blocks.append(_dense(stage.size, 0, {(0, i): t for i, t in enumerate(tangents) if t}))
+            moved, den = _through(ctx, stage, blocks, evidence, constants)
+            values, scale = tangents.open(stage.block, den)  # holds what `start` has there
+            blocks.append(([v + t * scale for v, t in zip(values, moved, strict=True)], tangents.dens[stage.block]))
+    total = sum((Fraction(v, d) for d, v in constants.items()), Fraction(0))
     for v, w in form.terms.items():
         block, i = ctx.program.places[v]
         total += w * Fraction(blocks[block][0][i], blocks[block][1])
+    bounded(max(total.numerator.bit_length(), total.denominator.bit_length()), "a bound")
     return total
 
 
-def _dense(size: int, block: int, entries: dict[tuple[int, int], Fraction]) -> tuple[Ints, int]:
-    mine = {i: w for (b, i), w in entries.items() if b == block}
-    den = lcm(*{w.denominator for w in mine.values()})
-    bounded(den.bit_length(), "a tangent")
-    values = [0] * size
-    for i, w in mine.items():
-        values[i] = w.numerator * (den // w.denominator)
-    return values, den
-
-
 def _through(
-    ctx: Context, stage: Stage, blocks: Sequence[tuple[Ints, int]], evidence: Evidence
-) -> tuple[list[Fraction], Fraction]:
-    """The tangents of an R stage, and the constants paid for its undetermined neurons."""
-    tangents, paid, zero = [], Fraction(0), Fraction(0)
+    ctx: Context, stage: Stage, blocks: Sequence[tuple[Ints, int]], evidence: Evidence, constants: dict[int, int]
+) -> tuple[Ints, int]:
+    """The tangents of an R stage over a denominator; what its undetermined neurons cost goes to `constants`."""
+    common = lcm(*{blocks[b][1] for b in {b for b, _ in stage.sources}})
+    slopes = [q for each in (evidence.s, evidence.a) for n, q in each.items() if 0 <= n - stage.first < stage.size]
+    unit = lcm(16384, *{q.denominator for q in slopes})
+    tangents = []
     for n, (block, i) in enumerate(stage.sources, stage.first):
         values, den = blocks[block]
         mode = ctx.mode[n]
         if not values[i] or mode < 0:
-            tangents.append(zero)
+            tangents.append(0)
             continue
-        rho = Fraction(values[i], den)
+        rho, q = values[i] * (common // den), unit
         if mode == 0:
             low, high = ctx.adjoint[0][n], ctx.adjoint[1][n]
-            assert low is not None and high is not None  # noqa: PT018
-            q = (evidence.s if rho > 0 else evidence.a).get(n)
-            if q is None:
-                q = _default_slope(low, high, positive=rho > 0)
-            if rho > 0:
-                paid += rho * max(-q * low, -q * high, (1 - q) * low, (1 - q) * high)
+            assert low is not None
+            assert high is not None
+            # [a, b] / d is the range of the adjoint, q / unit the slope.
+            a, b, d = low.numerator * high.denominator, high.numerator * low.denominator, low.denominator * high.denominator
+            chosen = (evidence.s if rho > 0 else evidence.a).get(n)
+            if chosen is None:
+                q = _default_slope(a, b, positive=rho > 0) * (unit // 16384)
             else:
-                paid -= rho * max(q * low, q * high, (q - 1) * low, (q - 1) * high)
-            rho *= q
-        tangents.append(rho)
-    return tangents, paid
+                q = chosen.numerator * (unit // chosen.denominator)
+            if rho > 0:
+                most = max(-q * a, -q * b, (unit - q) * a, (unit - q) * b)
+            else:
+                most = max(q * a, q * b, (q - unit) * a, (q - unit) * b)
+            key = common * d * unit
+            constants[key] = constants.get(key, 0) + abs(rho) * most
+        tangents.append(rho * q)
+    bounded((common * unit).bit_length(), "a tangent")
+    return tangents, common * unit
 
 
-def _default_slope(low: Fraction, high: Fraction, *, positive: bool) -> Fraction:
-    if low >= 0:
-        return Fraction(1 if positive else 0)
-    if high <= 0:
-        return Fraction(0 if positive else 1)
-    return d14((high if positive else -low) / (high - low))
+def _default_slope(a: int, b: int, *, positive: bool) -> int:
+    """D14 of ``b / (b - a)``, or of ``-a / (b - a)``, in units of 2^-14; 0 or 1 where the sign of the adjoint is known."""
+    if a >= 0 or b <= 0:
+        return 16384 if (a >= 0) == positive else 0
+    return (32768 * (b if positive else -a) + (b - a)) // (2 * (b - a))
 
 
 def gradient_norm(ctx: Context, evidence: Evidence, free: Sequence[int]) -> Fraction:

@@ -113,8 +113,8 @@ class Binding:
     def _fits_constants(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         name, norm = bracket.entry.get("functional"), bracket.entry.get("norm")
         kind, outputs = functional(self.case, name)
-        if end == "upper" and kind == "label":
-            return proves_label(self.case, claim, outputs[0], str(norm))
+        if end == "upper" and kind in ("label", "loss:margin") and proves_label(self.case, claim, outputs[0], str(norm)):
+            return True  # the largest margin grows no faster than the fastest
         if claim.kind == "all":
             return False
         own = functional(self.case, claim["functional"])

@@ -90,11 +90,11 @@ class Case:
     disjuncts: list[Disjunct] | None = None
     claims: dict[str, Claim] = field(default_factory=dict)
 
-    def sample(self, claim: Claim, value: Any = None) -> int:
+    def sample(self, value: Any) -> int:
         """The index of a sample, which must lie in the domain."""
         if self.samples is None:
             raise Rejected("speaks about samples, but the report names no data")
-        i = whole(claim["sample"] if value is None else value, "sample", len(self.samples.labels))
+        i = whole(value, "sample", len(self.samples.labels))
         if self.samples.width != self.program.inputs:
             raise Rejected(f"samples have {self.samples.width} coordinates, the model {self.program.inputs} inputs")
         self.inside(list(self.center(i)), f"sample {i}")

@@ -34,13 +34,13 @@ def conc(
     if p != 1:
         # tau^p >= alpha tau - beta for all tau >= 0, by Young's inequality.
         if slope is None:
-            raise Rejected(f"order {p} needs the line t = [alpha, beta]")
+            raise Rejected(f"order {p} needs a line young = [alpha, beta]")
         alpha, beta = slope
         bits = max(v.bit_length() for v in (alpha.numerator, alpha.denominator, beta.numerator, beta.denominator, p.numerator))
-        bounded((bits + 12) * p.numerator * 2, "the line t")
+        bounded((bits + 12) * p.numerator * 2, "the line young")
         big, q = p.numerator, p.denominator
         if alpha < 0 or beta < 0 or (beta / (p - 1)) ** (big - q) < (alpha / p) ** big:
-            raise Rejected("t = [alpha, beta] is no line below the power")
+            raise Rejected("young = [alpha, beta] is no line below the power")
         multiplier, loss = multiplier * alpha, multiplier * beta
         if multiplier == 0:
             return _linear(ctx, r, den) + loss

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
-from operator import mul
 from typing import Any, TypeAlias
 
 from .num import bounded, d14, r32
@@ -56,6 +55,7 @@ class Question:
     homogeneous: bool = False
     norm: str = ""  # of a Lipschitz constant
     gradient: Form | None = None  # its functional
+    stated: Fraction | None = None  # the claimed value, which a leaf mix takes as its own
     strict: bool = False  # every leaf must be empty
 
 
@@ -213,9 +213,10 @@ def _affine_range(stage: Stage, blocks: Sequence[Any], *, constants: bool) -> tu
         scale = q // d
         mid = [(a + b) * scale for a, b in ends]
         rad = [(b - a) * scale for a, b in ends]
-        for i, row, size in zip(g.rows, g.weights, g.magnitudes(), strict=True):
-            middle[i] += sum(map(mul, row, mid))
-            radius[i] += sum(map(mul, size, rad))
+        for total, view, part in ((middle, "column", mid), (radius, "column size", rad)):
+            if any(part):
+                for i, v in zip(g.rows, g.combine(view, part), strict=True):
+                    total[i] += v
     low_z = [None if o else m - r for o, m, r in zip(open_low, middle, radius, strict=True)]
     high_z = [None if o else m + r for o, m, r in zip(open_high, middle, radius, strict=True)]
     return low_z, high_z, 2 * q * stage.denominator

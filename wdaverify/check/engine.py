@@ -33,7 +33,7 @@ class Evidence:
     s: dict[int, Fraction] = field(default_factory=dict)
     b: Fraction = Fraction(0)
     o: Fraction = Fraction(0)
-    t: tuple[Fraction, Fraction] | None = None
+    young: tuple[Fraction, Fraction] | None = None
     w: dict[int, Fraction] | None = None
 
     @staticmethod
@@ -50,8 +50,8 @@ class Evidence:
                 setattr(found, key, number(value, key))
             elif key == "w":
                 found.w = packed(value, key, ctx.program.inputs)
-            elif key == "t" and type(value) is list and len(value) == 2:
-                found.t = (number(value[0], "t"), number(value[1], "t"))
+            elif key == "young" and type(value) is list and len(value) == 2:
+                found.young = (number(value[0], key), number(value[1], key))
             else:
                 raise Rejected(f"unknown evidence {key!r}")
         multipliers = [*found.p.values(), *found.u.values(), *found.l.values(), *found.c.values(), *found.a.values()]
@@ -104,24 +104,15 @@ class Residual:
         return values
 
 
-def substitute(stage: Stage, r: list[int], residual: Residual) -> None:
-    """Replace the variables of an A stage by their rows: ``r_j += r_i w_ij``."""
+def substitute(stage: Stage, r: list[int], residual: Residual, *, sizes: bool = False) -> None:
+    """Replace the variables of an A stage by their rows: ``r_j += r_i w_ij``; with `sizes` the absolute weights."""
     den = residual.dens[stage.block] * stage.denominator
     for g in stage.groups:
         rows = [r[i] for i in g.rows]
-        active = [k for k, v in enumerate(rows) if v]
-        if not active:
-            continue
-        values, scale = residual.open(g.block, den)
-        if 2 * len(active) < len(rows) or len(g.rows) < 3:
-            for k in active:
-                factor = rows[k] * scale
-                for c, w in zip(g.columns, g.weights[k], strict=True):
-                    values[c] += factor * w
-        else:
-            rows = [v * scale for v in rows] if scale != 1 else rows
-            for c, column in zip(g.columns, g.transposed(), strict=True):
-                values[c] += sum(map(mul, rows, column))
+        if any(rows):
+            values, scale = residual.open(g.block, den)
+            for c, v in zip(g.columns, g.combine("size" if sizes else "row", rows), strict=True):
+                values[c] += v * scale
 
 
 class Sweep:
@@ -258,7 +249,7 @@ def query(ctx: Context, form: Form, evidence: Evidence, multiplier: Fraction) ->
         multiplier += evidence.b
     r, den = sweep.run(terms)
     constant += sum(Fraction(v, d) for d, v in sweep.constants.items())
-    total = constant + conc(ctx, r, den, multiplier, evidence.t, evidence.w)
+    total = constant + conc(ctx, r, den, multiplier, evidence.young, evidence.w)
     bounded(max(total.numerator.bit_length(), total.denominator.bit_length()), "a bound")
     return total, sweep, r
 

@@ -96,8 +96,8 @@ def _slice(call: Call) -> Tensor:
     if not len(starts) == len(ends) == len(axes) == len(steps) or len(set(axes)) < len(axes):
         raise call.error("starts, ends, axes and steps do not fit")
     for a, s, e, step in zip([call.axis(a, len(shape)) for a in axes], starts, ends, steps, strict=True):
-        if step == 0:
-            raise call.error("step 0")
+        if step == 0 or (step < 0 and s < -x.shape[a]):
+            raise call.error("step 0, or a start before the beginning")
         chosen = range(x.shape[a])[slice(s, None if step < 0 and e < -x.shape[a] else e, step)]
         first += (chosen[0] if chosen else 0) * strides[a]
         shape[a], strides[a] = len(chosen), strides[a] * step

@@ -14,6 +14,7 @@ from itertools import product
 from .lower import Call, Tensor, places, strides_of
 from .lower_linear import inner
 from .lower_piecewise import fold
+from .num import Limits
 from .onnxwire import size_of
 from .program import Form
 
@@ -54,7 +55,7 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
         outputs.append(count)
         reads = [[o * strides[a] - before + k * dilations[a] for k in range(kernel[a])] for o in range(count)]
         positions.append([(row, sum(v < size + after for v in row)) for row in reads])
-    size_of((*outputs, *kernel), str(call.node))
+    size_of((*outputs, *kernel), str(call.node), Limits.terms)
     steps, numbers = strides_of(spatial), strides_of(kernel)
     windows, counts = [], []
     for chosen in product(*positions):

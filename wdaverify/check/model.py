@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from .lower import Call, Tensor, wanted
 from .lower_linear import LINEAR
 from .lower_piecewise import PIECEWISE
 from .lower_shapes import REARRANGING, check_known, split
 from .lower_windows import WINDOWS
-from .num import Rejected, Unreadable, shown
+from .num import Unreadable, shown
 from .onnxwire import FLOATS, Graph, read_model, size_of
 from .program import Program
 
@@ -28,6 +26,8 @@ def program_of(content: bytes, name: str) -> Program:
 
 
 def _lowered(graph: Graph) -> Program:
+    if graph.opset < 7:
+        raise Unreadable(f"operator version {graph.opset} is not supported; 7 is the oldest")
     free = [v for v in graph.inputs if v[0] not in graph.stored]
     if len(free) != 1 or len(graph.outputs) != 1:
         raise Unreadable(f"needs one input and one output, has {len(free)} and {len(graph.outputs)}")
@@ -58,7 +58,7 @@ def _lowered(graph: Graph) -> Program:
         check_known(call)
         values.update(zip(node.outputs, results, strict=False))
     result = values.get(graph.outputs[0][0])
-    if result is None or result.kind not in FLOATS or not result.elements:
+    if result is None or result.kind not in FLOATS or not result.elements or any(isinstance(e, float) for e in result.elements):
         raise Unreadable("the output is not computed, or holds no floating-point numbers")
     program.outputs = result.elements
     return program
@@ -70,10 +70,3 @@ def _require_finite(call: Call) -> None:
         allowed = call.node.op in _INFINITE and k > 0
         if tensor is not None and not allowed and any(isinstance(e, float) for e in tensor.elements):
             raise call.error("reads a number that is not finite")
-
-
-def point_of(program: Program, x: list[Fraction]) -> list[Fraction]:
-    """A point with as many coordinates as the program has inputs."""
-    if len(x) != program.inputs:
-        raise Rejected(f"a point has {len(x)} coordinates, the model {program.inputs} inputs")
-    return x

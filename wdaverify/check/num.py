@@ -31,8 +31,8 @@ class Limits:
     nesting = 12
     depth = 10_000
     inline = 10_000
-    variables = 4_000_000
-    terms = 100_000_000
+    variables = elements = 4_000_000
+    terms = 30_000_000  # coefficients of a program, at about 200 bytes
     file = 4 << 30
     property = 64 << 20
 
@@ -161,11 +161,13 @@ def iroot(n: int, q: int) -> int:
 
 
 def power(a: Fraction, p: Fraction, *, up: bool) -> Fraction:
-    """``a^p`` for a >= 0 rounded to 2^-96: down, or up unless exact (pow_down, pow_up).
+    """``a^p`` for a >= 0 rounded to 2^-96: down, or up unless exact (pow_down, pow_up); a itself for p = 1.
 
     >>> power(Fraction(9, 4), Fraction(1, 2), up=True)
     Fraction(3, 2)
     """
+    if p == 1:
+        return a
     big, q = p.numerator, p.denominator
     if not (1 <= big <= 1024 and q <= 64):
         raise Rejected(f"exponent {p}: numerators to 1024 and denominators to 64 can be proved")

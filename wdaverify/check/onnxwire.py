@@ -197,14 +197,16 @@ def _attribute(data: memoryview) -> tuple[str, Any]:
             single[3] = _signed(value)
         elif number == 4:
             single[4] = _text(value)
-        elif number == 5:
+        elif number == 5 and 5 not in single:
             single[5] = _tensor(_bytes(value))
         elif number == 7:
             floats += _floats(value, "f")
         elif number == 8:
             integers += _integers(wire, value)
     values = {1: single[2], 2: single[3], 3: single[4], 4: single.get(5), 6: floats, 7: integers}
-    return name, values.get(kind)
+    if values.get(kind) is None:
+        raise Unreadable(f"attribute {shown(name)} has the type {kind}, which is not supported")
+    return name, values[kind]
 
 
 def _value_info(data: memoryview) -> tuple[str, int, list[int | None] | None]:
@@ -234,16 +236,17 @@ def _dimension(data: memoryview) -> int | None:
 def _tensor(data: memoryview) -> Stored:
     """A TensorProto: raw little-endian bytes, or one of the typed lists."""
     shape: list[int] = []
-    kind, name, raw, typed = 0, "", None, []
+    kind, name, raw = 0, "", None
+    lists: dict[int, list[float]] = {4: [], 5: [], 7: [], 10: []}  # by field: floats, int32, int64, doubles
     for number, wire, value in _fields(data):
         if number == 1:
             shape += _integers(wire, value)
         elif number == 2:
             kind = value
         elif number in (4, 10):
-            typed += _floats(value, "f" if number == 4 else "d")
+            lists[number] += _floats(value, "f" if number == 4 else "d")
         elif number in (5, 7):
-            typed += _integers(wire, value)
+            lists[number] += _integers(wire, value)
         elif number == 8:
             name = _text(value)
         elif number == 9:
@@ -253,7 +256,8 @@ def _tensor(data: memoryview) -> Stored:
     form = _FORMATS.get(kind)
     if form is None:
         raise Unreadable(f"tensor {shown(name)} has the element type {kind}, which is not supported")
-    count = size_of(shape, f"tensor {shown(name)}")
+    count = size_of(shape, f"tensor {shown(name)}", Limits.terms)
+    typed = lists[{FLOAT: 4, DOUBLE: 10, INT64: 7}.get(kind, 5)]
     if raw is not None:
         if len(raw) != count * struct.calcsize(f"<{form}"):
             raise Unreadable(f"tensor {shown(name)} has {len(raw)} bytes for the shape {shape}")
@@ -272,11 +276,11 @@ def _infinite(v: float) -> Any:
     return v
 
 
-def size_of(shape: list[int] | tuple[int, ...], what: str) -> int:
+def size_of(shape: list[int] | tuple[int, ...], what: str, limit: int | None = None) -> int:
     """Number of elements of a shape, within the limit."""
     count = 1
     for d in shape:
         count *= d
-    if min(shape, default=1) < 0 or count > Limits.terms:
+    if min(shape, default=1) < 0 or count > (limit or Limits.elements):
         raise Unreadable(f"limit: {what} has the shape {list(shape)[:8]}")
     return count

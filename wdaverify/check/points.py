@@ -61,7 +61,7 @@ def _point(case: Case, claim: Claim) -> None:
 
 
 def _adversary(case: Case, claim: Claim) -> None:
-    i = case.sample(claim)
+    i = case.sample(claim["sample"])
     x = case.inside(case.point(claim["x"]), "the point")
     case.others(case.label(i))
     if margin(case.program.output_values(x), case.label(i)) < 0:
@@ -183,7 +183,7 @@ def _lip_of_cross_entropy(case: Case, claim: Claim) -> None:
     if "price" in claim.fields:
         price = case.earlier(claim["price"], ("price",))
         fits = price["loss"] == "ce" and price.number("lambda") == 0 and "ball" not in price.fields
-        if not fits or price.value is None or case.label(case.sample(price)) != outputs[0]:
+        if not fits or price.value is None or case.label(case.sample(price["sample"])) != outputs[0]:
             raise Rejected("the price bounds no cross-entropy of this label over the domain")
         if k < 1 - exp(-price.value)[0]:
             raise Rejected("k is below 1 - exp(-M)")

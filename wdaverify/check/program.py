@@ -20,9 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
-from operator import mul
 from typing import TypeAlias
 
+from .matrix import Group
 from .num import Limits, Unreadable, bounded
 
 Element: TypeAlias = "int | Fraction"
@@ -50,30 +50,6 @@ class Form:
             else:
                 terms[e] = w
         return Form(terms, constant)
-
-
-@dataclass
-class Group:
-    """Rows of an A stage that read the same variables of one block: a dense integer matrix."""
-
-    block: int
-    columns: tuple[int, ...]
-    rows: list[int] = field(default_factory=list)
-    weights: list[Ints] = field(default_factory=list)
-    by_column: list[tuple[int, ...]] = field(default_factory=list)
-    absolute: list[Ints] = field(default_factory=list)
-
-    def transposed(self) -> list[tuple[int, ...]]:
-        """The weights of each column."""
-        if not self.by_column:
-            self.by_column = list(zip(*self.weights, strict=True))
-        return self.by_column
-
-    def magnitudes(self) -> list[Ints]:
-        """The absolute weights of each row."""
-        if not self.absolute:
-            self.absolute = [list(map(abs, row)) for row in self.weights]
-        return self.absolute
 
 
 @dataclass
@@ -212,8 +188,8 @@ def forward(stage: Stage, blocks: Sequence[tuple[Ints, int]], *, constants: bool
         scale = q // d
         x = [source[c] * scale for c in g.columns]
         if any(x):
-            for i, row in zip(g.rows, g.weights, strict=True):
-                total[i] += sum(map(mul, x, row))
+            for i, v in zip(g.rows, g.combine("column", x), strict=True):
+                total[i] += v
     return total, q * stage.denominator
 
 

@@ -22,7 +22,7 @@ def question(case: Case, claim: Claim) -> Question:
     bits = claim.get("round")
     if bits is not None and not 64 <= whole(bits, "round") <= 4096:
         raise Rejected("round is not from 64 to 4096")
-    return replace(found, bits=bits)
+    return replace(found, bits=bits, stated=claim.value)
 
 
 def _ball(case: Case, found: Question, i: int, norm: str, radius: Fraction) -> Question:
@@ -56,7 +56,7 @@ def _claimed_ball(case: Case, claim: Claim, found: Question) -> Question:
         same = ball["sample"] == claim["sample"] and ball["norm"] == claim["norm"] and claim.number("lambda") == 0
         if not same:
             raise Rejected("the ball of a price has another sample or norm, or lambda is not 0")
-    i = case.sample(claim, ball["sample"])
+    i = case.sample(ball["sample"])
     return _ball(case, found, i, ball["norm"], number(ball["radius"], "radius"))
 
 
@@ -93,7 +93,7 @@ def _max(case: Case, claim: Claim) -> Question:
 
 
 def _distance(case: Case, claim: Claim) -> Question:
-    i, norm = case.sample(claim), claim["norm"]
+    i, norm = case.sample(claim["sample"]), claim["norm"]
     radius = end_number(claim["radius"], "radius")
     if (claim.value is None and radius is not None) or (claim.value is not None and claim.value < 0):
         raise Rejected("a distance is negative, or infinite with a finite radius")
@@ -137,7 +137,7 @@ def _slope(case: Case, claim: Claim) -> Question:
 
 
 def _price(case: Case, claim: Claim) -> Question:
-    i, order, multiplier = case.sample(claim), claim.number("p"), claim.number("lambda")
+    i, order, multiplier = case.sample(claim["sample"]), claim.number("p"), claim.number("lambda")
     if multiplier < 0 or not (order >= 1 and order.numerator <= 1024 and order.denominator <= 64):
         raise Rejected("lambda is negative, or the order p is below 1 or has numbers beyond 1024/64")
     loss, program = claim["loss"], case.program

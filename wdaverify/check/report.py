@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import time
 from collections.abc import Callable
@@ -12,16 +11,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .binding import Binding, real
+from .binding import Binding
 from .claims import Case, Claim, parse
-from .context import End
 from .data import Samples, read_arrays, read_samples
+from .domain import box, hull
 from .model import program_of
-from .num import Limits, Rejected, Unreadable, number, shown, whole
+from .num import Limits, Rejected, Unreadable, shown, whole
 from .points import EVALUATED
 from .questions import conclude, question
 from .risk import risk_lower, risk_upper
-from .stream import Reader, loads
+from .stream import Reader, loads, unpacked
 from .tree import Tree
 from .vnnlib import read_property
 
@@ -68,6 +67,17 @@ def check(
         Largest integer that is computed with, at most 2^20 bits.
     line
         Called with each statement when it is proved.
+
+    Returns
+    -------
+    Verdict
+        Accepted means: every end of every bracket marked ``proved`` in the file, and its verdict, is a theorem about the model as
+        stored, in real arithmetic. The rules are those of the certificate format; each is stated where it is implemented.
+
+    Examples
+    --------
+    >>> print(check("missing.json"))
+    UNREADABLE missing.json: 'missing.json' is no file
     """
     name, said = shown(Path(path).name)[1:-1], []  # type: tuple[str, list[str]]
     limit = Limits.max_bits
@@ -78,15 +88,19 @@ def check(
         claims, brackets = judge.run()
         return Verdict(True, 0, f"ACCEPT {claims} claims, {brackets} brackets", tuple(said), claims, brackets)
     except Rejected as error:
-        return Verdict(False, 1, f"REJECT {name}: {error}", tuple(said))
+        return Verdict(False, 1, _one_line(f"REJECT {name}: {error}"), tuple(said))
     except Unreadable as error:
-        return Verdict(False, 2, f"UNREADABLE {name}: {error}", tuple(said))
+        return Verdict(False, 2, _one_line(f"UNREADABLE {name}: {error}"), tuple(said))
     except (RecursionError, MemoryError) as error:
         return Verdict(False, 1, f"REJECT {name}: limit: {type(error).__name__}", tuple(said))
     except Exception as error:  # whatever a hostile file provokes is a rejection, not a traceback
         return Verdict(False, 1, f"REJECT {name}: internal {type(error).__name__}", tuple(said))
     finally:
         Limits.max_bits = limit
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:400])
 
 
 class _Judge:
@@ -180,9 +194,11 @@ class _Judge:
         if report.get("property") is not None:
             content, name = self._file(report, "property")
             case.disjuncts = _readable(name, lambda: read_property(content, program.inputs, len(program.outputs)))
-            case.low, case.high = _hull(case)
+            if report.get("domain") not in (None, "property"):
+                raise Rejected("names a property and another domain")
+            case.low, case.high = hull(case.disjuncts or [], program.inputs)
         else:
-            case.low, case.high = _domain(report.get("domain"), program.inputs)
+            case.low, case.high = box(report.get("domain"), program.inputs)
         return case
 
     def _points(self, case: Case, reference: Any) -> Callable[[int], list[Fraction]]:
@@ -214,9 +230,12 @@ class _Judge:
             raise Unreadable(f"the sha256 of the {role} is missing")
         if other is None:
             if type(name) is not str or not name or "\0" in name or Path(name).name != name or name in (".", ".."):
-                raise Rejected(f"{role} {shown(name)} is no plain file name")
+                hint = f"; say where it is by --{role}" if role in self.given else ""
+                raise Rejected(f"{role} {shown(name)} is no plain file name{hint}")
             other = self.path.parent / name
         content = self._bytes(Path(other), limit)
+        if role in ("model", "property") and Path(other).suffix.lower() == ".gz":
+            content = unpacked(content, limit)
         if hashlib.sha256(content).hexdigest() != digest:
             raise Rejected(f"{role} {shown(Path(other).name)} is not the file of the certificate: its sha256 differs")
         return content
@@ -246,54 +265,3 @@ def _readable(name: str, action: Callable[[], Any]) -> Any:
         return action()
     except Unreadable as error:
         raise Unreadable(f"{name}: {error}") from None
-
-
-def _hull(case: Case) -> tuple[list[End], list[End]]:
-    """The smallest box that contains the boxes of all disjuncts."""
-    n = case.program.inputs
-    boxes = []
-    for disjunct in case.disjuncts or []:
-        low: list[End] = [None] * n
-        high: list[End] = [None] * n
-        for row in disjunct:
-            j = row.single_input()
-            if j is not None:
-                end = -row.constant / row.terms[0][1]
-                if row.terms[0][1] > 0:
-                    low[j] = end if low[j] is None else max(low[j], end)  # type: ignore[type-var]
-                else:
-                    high[j] = end if high[j] is None else min(high[j], end)  # type: ignore[type-var]
-        boxes.append((low, high))
-    lows, highs = zip(*boxes, strict=True) if boxes else ((), ())
-    hull_low = [None if any(v is None for v in column) else min(column) for column in zip(*lows, strict=True)]
-    hull_high = [None if any(v is None for v in column) else max(column) for column in zip(*highs, strict=True)]
-    return (hull_low, hull_high) if boxes else ([None] * n, [None] * n)
-
-
-def _domain(value: Any, n: int) -> tuple[list[End], list[End]]:
-    """The box of the report; further constraints on points are not supported."""
-    if value == "Rn":
-        return [None] * n, [None] * n
-    if type(value) is not dict or set(value) != {"lower", "upper"}:
-        raise Unreadable("the domain is no box {lower, upper}; other constraints are not supported")
-    ends = []
-    for name, infinite in (("lower", -math.inf), ("upper", math.inf)):
-        given = value[name]
-        entries = given if type(given) is list else [given] * n
-        if len(entries) != n:
-            raise Rejected(f"the domain has {len(entries)} coordinates, the model {n} inputs")
-        ends.append([_end(v, infinite) for v in entries])
-    if any(a is not None and b is not None and a > b for a, b in zip(*ends, strict=True)):
-        raise Rejected("the domain is empty")
-    return ends[0], ends[1]
-
-
-def _end(value: Any, infinite: float) -> End:
-    if type(value) is str and value not in ("inf", "-inf"):
-        return number(value, "end of the domain")
-    end = real(value, "end of the domain")
-    if isinstance(end, float):
-        if end != infinite:
-            raise Rejected("an end of the domain is an infinity of the wrong sign")
-        return None
-    return end

@@ -63,8 +63,8 @@ class Threat:
 
     def nominal(self, i: int, stated: Any) -> Fraction:
         """An upper bound of the loss at sample i; that of the cross-entropy is stated and verified."""
-        label = self.case.label(self.case.sample(self.claim, i)) if self.loss != "linear" else 0
-        self.case.sample(self.claim, i)
+        label = self.case.label(self.case.sample(i)) if self.loss != "linear" else 0
+        self.case.sample(i)
         if self.loss != "ce":
             return self.value(self.outputs(i), label)
         value, f = number(stated, "at_sample"), self.outputs(i)
@@ -97,7 +97,7 @@ def _zero_one(threat: Threat, terms: Sequence[Any]) -> Fraction:
     costs: list[tuple[Fraction, Fraction]] = []
     near = Fraction(0)
     for i, (term, w) in enumerate(zip(terms, threat.weights, strict=True)):
-        threat.case.label(threat.case.sample(threat.claim, i))
+        threat.case.label(threat.case.sample(i))
         distance: Fraction | None = Fraction(0)
         if term is not None:
             proved = threat.case.earlier(term, ("distance",))
@@ -128,7 +128,7 @@ def _priced(threat: Threat, terms: Sequence[Any]) -> Fraction:
         raise Rejected("lambda is negative")
     total = Fraction(0) if infinite else multiplier * threat.budget(up=True)
     for i, (term, w) in enumerate(zip(terms, threat.weights, strict=True)):
-        threat.case.sample(threat.claim, i)
+        threat.case.sample(i)
         if type(term) is not dict:
             raise Rejected(f"term {i} is no object")
         if set(term) == {"price"}:
@@ -226,7 +226,7 @@ def risk_lower(case: Case, claim: Claim, points: Any) -> None:
     for k, atom in enumerate(claim["atoms"]):
         if type(atom) is not list or len(atom) not in (3, 4):
             raise Rejected(f"atom {k} is no [sample, x, mass] or [sample, x, mass, loss]")
-        i, mass = case.sample(claim, atom[0]), number(atom[2], "mass")
+        i, mass = case.sample(atom[0]), number(atom[2], "mass")
         if mass < 0:
             raise Rejected(f"atom {k} has a negative mass")
         x = case.point(atom[1]) if rows is None else rows(whole(atom[1], "row of points"))
@@ -253,7 +253,7 @@ def _cost(threat: Threat, k: int, mass: Fraction, step: Sequence[Fraction]) -> F
     if not mass or not distance:
         return Fraction(0)
     order = threat.order / 2 if threat.norm == "l2" else threat.order
-    return mass * (distance if order == 1 else power(distance, order, up=True))
+    return mass * power(distance, order, up=True)
 
 
 def _loss_there(threat: Threat, k: int, x: list[Fraction], i: int, stated: Any) -> Fraction:

@@ -13,7 +13,8 @@ from typing import Any
 from .num import Limits, Rejected, shown, whole
 from .tree import Outcome
 
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# Every quote starts a match, terminated or not, and none is read twice: linear time whatever the text is.
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.?)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _CHUNK = 1 << 16
 
@@ -66,7 +67,6 @@ class Reader:
 
     def __init__(self, named: Callable[[Any, int], bytes], stream: dict[str, Any]) -> None:
         self.named, self.stream = named, stream
-        self.footers: list[tuple[Any, int]] = []
         self.leaves = 0
 
     def records(self) -> Iterator[Any]:
@@ -91,7 +91,7 @@ class Reader:
         yield from self._until_footer(_lines(content))
 
     def _until_footer(self, records: Iterator[Any]) -> Iterator[Any]:
-        count, before = 0, self.leaves
+        count = leaves = 0  # of this stream alone: its parts have their own footers
         for record in records:
             digest = None
             if isinstance(record, tuple):
@@ -100,7 +100,6 @@ class Reader:
                 names = {"t", "records", "leaves"} | ({"sha256"} if digest is not None else set())
                 if set(record) != names or (digest is not None and record["sha256"] != digest):
                     raise Rejected("the footer has the wrong fields or digest")
-                leaves = self.leaves - before
                 if whole(record["records"], "records") != count or whole(record["leaves"], "leaves") != leaves:
                     raise Rejected(f"the footer counts other than {count} records, {leaves} leaves")
                 if next(records, None) is not None:
@@ -108,6 +107,7 @@ class Reader:
                 return
             count += 1  # noqa: SIM113  # the footer does not count
             if type(record) is dict and record.get("t") == "leaf":
+                leaves += 1
                 self.leaves += 1
             yield record
         raise Rejected("the stream has no footer")
@@ -116,6 +116,17 @@ class Reader:
         """The footer must have been reached, and all leaves counted."""
         if outcome.leaves != self.leaves:
             raise Rejected("the stream was not read to its end")
+
+
+def unpacked(content: bytes, limit: int) -> bytes:
+    """The bytes of a whole gzip file."""
+    pieces, total = [], 0
+    for piece in _unpacked(content):
+        total += len(piece)
+        if total > min(limit, Limits.ratio * len(content) + Limits.slack):
+            raise Rejected("limit: a file unpacks to too much")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _lines(content: bytes) -> Iterator[tuple[Any, str]]:

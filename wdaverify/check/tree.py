@@ -1,7 +1,7 @@
 """A proof stream: records in pre-order, checked one by one with an explicit stack and an undo log.
 
 The children of a split cover their parent, every opened child must be closed by a leaf, and the stream ends when nothing is
-open: so the leaves cover the claim. The value of a stream is the largest value of its ``bound`` and ``jac`` leaves.
+open: so the leaves cover the claim. The value of a stream is the largest value of its ``bound``, ``jac`` and ``mix`` leaves.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from .adjoint import adjoint_bound, gradient_norm, gradient_ranges, tighten
 from .context import Context, Question
 from .engine import Evidence, Sweep, query
+from .mixing import mixing
 from .num import Limits, Rejected, number, shown, whole
 from .program import Form
 
@@ -188,10 +189,11 @@ class Tree:
         ctx, q = self.ctx, self.question
         kind = fields.pop("k", None)
         target = ctx.target[0]
-        if target is None and kind in ("bound", "jac"):
+        if target is None and kind in ("bound", "jac", "mix"):
             raise Rejected("a leaf with a value before the targets")
-        choices = Evidence.parse(ctx, fields)
         lipschitz = q.gradient is not None
+        weights: dict[str, Any] = {key: fields.pop(key) for key in ("lam", "mu") if kind == "mix" and key in fields}
+        choices = Evidence.parse(ctx, fields)
         if kind == "bound" and not lipschitz and not q.strict and target is not None:
             value, _, _ = query(ctx, target.objective, choices, q.multiplier)
             self._value(value)
@@ -202,6 +204,8 @@ class Tree:
                     raise Rejected(f"leaf does not close: {float_text(value)} >= 0")
         elif kind == "jac" and lipschitz:
             self._value(gradient_norm(ctx, choices, self.free()))
+        elif kind == "mix" and lipschitz:
+            self._value(mixing(ctx, weights, choices.s, self.free()))
         elif kind == "thin" and lipschitz:
             self._thin(choices)
         else:

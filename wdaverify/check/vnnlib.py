@@ -17,9 +17,9 @@ from .num import Unreadable, shown
 
 _TOKEN = re.compile(r"[()]|;[^\r\n]*|[^\s();]+", re.ASCII)
 _NAME = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
-_DECIMAL = re.compile(r"([+-]?)([0-9]{1,2000})(?:\.([0-9]{0,2000}))?(?:[eE]([+-]?[0-9]{1,4}))?", re.ASCII)
+_DECIMAL = re.compile(r"([+-]?)([0-9]{1,2000})(?:\.([0-9]{0,2000}))?(?:[eE]([+-]?[0-9]{1,3}))?", re.ASCII)
 _COMPARISONS = ("<=", ">=", "<", ">", "=")
-MAX_ROWS, MAX_DISJUNCTS, MAX_DEPTH = 600_000, 10_000, 10_000
+MAX_ROWS, MAX_DISJUNCTS, MAX_DEPTH, MAX_TOTAL = 600_000, 10_000, 10_000, 4_000_000
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,13 @@ class _Reader:
 def conjoin(factors: list[list[Disjunct]]) -> list[Disjunct]:
     """The conjunction of disjunctions: rows of each disjunct in file order."""
     result: list[Disjunct] = [()]
-    simple = [f[0] for f in factors if len(f) == 1]
+    base = tuple(row for f in factors if len(f) == 1 for row in f[0])
     for factor in (f for f in factors if len(f) != 1):
-        if len(result) * len(factor) > MAX_DISJUNCTS:
-            raise Unreadable(f"limit: more than {MAX_DISJUNCTS} disjuncts")
+        count = len(result) * len(factor)
+        total = sum(map(len, result)) * len(factor) + sum(map(len, factor)) * len(result)
+        if count > MAX_DISJUNCTS or total + count * len(base) > MAX_TOTAL:
+            raise Unreadable(f"limit: {count} disjuncts, with {total + count * len(base)} rows")
         result = [a + b for a in result for b in factor]
-    base = tuple(row for f in simple for row in f)
     return [tuple(sorted(base + d, key=lambda row: row.order)) for d in result]
 
 

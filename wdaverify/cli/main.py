@@ -10,6 +10,8 @@ from typer.main import get_command
 
 import wdaverify
 from wdaverify._errors import InputError, WdaverifyError
+from wdaverify.cli.attack import attack
+from wdaverify.cli.bench import bench
 from wdaverify.cli.certify import certify
 from wdaverify.cli.check import check
 from wdaverify.cli.distance import distance
@@ -46,7 +48,7 @@ def _application() -> typer.Typer:
     """The command line."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_callback)
-    for command in (certify, lipschitz, distance, verify, check, inspect):
+    for command in (certify, lipschitz, distance, attack, verify, bench, check, inspect):
         app.command()(command)
     return app
 

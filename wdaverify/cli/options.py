@@ -41,6 +41,10 @@ TimeLimit = Annotated[
     float | None, typer.Option("--time-limit", metavar="SECONDS", help="For the whole command.", show_default="none")
 ]
 Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Processes that share the work.")]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="dask://HOST:PORT", help="Workers of a scheduler, on any machines.", show_default=False),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of random starts.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where attacks run.")]
 Engine = Annotated[

@@ -7,13 +7,13 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.knapsack import fill
 from wdaverify.proof.distances import DistanceQuestion, box_of, prove_distances
 from wdaverify.proof.ends import moved_lower, moved_upper
 from wdaverify.proof.numbers import written
 from wdaverify.proof.plans import exact_plan
 from wdaverify.proof.powers96 import rational_order
 from wdaverify.risk.audit import Auditor
-from wdaverify.risk.zero_one import fill
 
 if TYPE_CHECKING:
     from wdaverify.proof.ledger import Ledger

@@ -22,7 +22,7 @@ import numpy as np
 
 from wdaverify._errors import InputError
 from wdaverify.feature_domain import Domain
-from wdaverify.report.records import AtomRecord, BracketRecord, Document, ModelRecord, PlanRecord
+from wdaverify.report.records import AtomRecord, BracketRecord, DataRecord, Document, ModelRecord, PlanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Matrix
     from wdaverify.bracket import Bracket
+    from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
-    from wdaverify.report.records import Document, Real
+    from wdaverify.report.records import BenchDocument, Document, Real
     from wdaverify.transport import TransportPlan
 
 INLINE_COORDINATES = 20_000
@@ -85,6 +86,16 @@ def model_record(network: Network) -> ModelRecord:
         inputs=network.inputs,
         outputs=network.outputs,
         relus=network.relus,
+    )
+
+
+def data_record(data: Dataset) -> DataRecord:
+    """The JSON form of the data's identity."""
+    source = data.source
+    return DataRecord(
+        file=None if source is None else file_name(source.file),
+        sha256=None if source is None else source.sha256,
+        samples=data.count,
     )
 
 
@@ -167,7 +178,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def encode(document: Document) -> bytes:
+def encode(document: Document | BenchDocument) -> bytes:
     """The document as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
@@ -229,7 +240,7 @@ def _real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write(document: Document, path: str | Path) -> None:
+def write(document: Document | BenchDocument, path: str | Path) -> None:
     """Write a document, all or nothing.
 
     Raises

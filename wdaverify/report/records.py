@@ -170,6 +170,42 @@ class DistanceDocument(Document, frozen=True, kw_only=True):
     kind: str = "distance"
 
 
+class FoundRecord(Record, frozen=True, kw_only=True):
+    """The adversarial point that an attack knows of a sample: `part` of the attack found it."""
+
+    sample: int
+    label: int
+    distance: Real
+    target: int | None
+    point: list[float] | None
+    part: str | None
+
+
+class AttackCurveRecord(Record, frozen=True, kw_only=True):
+    """Accuracies at a radius: pointwise, of the distribution of the given order, and of WDA's mixture."""
+
+    radius: float
+    robust_accuracy: float
+    worst_case_accuracy: float
+    mixture_accuracy: float
+    plan: PlanRecord
+
+
+class AttackDocument(Document, frozen=True, kw_only=True):
+    """kind ``attack``."""
+
+    data: DataRecord
+    threat: ThreatRecord
+    method: str
+    clean_accuracy: float
+    distances: list[FoundRecord]
+    curve: list[AttackCurveRecord]
+    forward: int
+    backward: int
+    attacked: int
+    kind: str = "attack"
+
+
 class LipschitzDocument(Document, frozen=True, kw_only=True):
     """kind ``lipschitz``; `slopes` only on R^n, `bounds` only from ``certify``."""
 
@@ -212,3 +248,32 @@ class PropertyDocument(Document, frozen=True, kw_only=True):
     float_replay: list[Real] | None
     float_replay_holds: bool | None
     kind: str = "property"
+
+
+class InstanceRecord(Record, frozen=True, kw_only=True):
+    """A finished row of a list; `lower` and `upper` are the ends of all its brackets."""
+
+    instance: int
+    command: str
+    model: str
+    subject: str
+    options: dict[str, str]
+    timeout: float | None
+    verdict: str
+    lower: list[Real]
+    upper: list[Real]
+    seconds: float
+    error: str
+
+
+class BenchDocument(Record, frozen=True, kw_only=True):
+    """kind ``bench``: a list of instances, `file`, and what they came to."""
+
+    schema: str = SCHEMA
+    kind: str = "bench"
+    file: str
+    sha256: str
+    options: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float
+    instances: list[InstanceRecord]

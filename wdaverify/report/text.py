@@ -10,6 +10,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
 
+    from wdaverify.attack.result import AttackResult
     from wdaverify.risk.adversarial import AdversarialDistance
     from wdaverify.risk.certificate import RiskCertificate
     from wdaverify.risk.exploration import Progress
@@ -213,3 +215,43 @@ def bracket_line(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         yield lambda now: shown.update(
             task, description=f"radius {now.radius:g}: [{now.lower:.9g}, {now.upper:.9g}], width {now.upper - now.lower:.2g}"
         )
+
+
+@contextlib.contextmanager
+def instance_bar(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error that counts finished instances and names the last; lines where that is no terminal."""
+    if quiet or sys.stderr is None:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield lambda finished: _print(finished, sys.stderr)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda finished: bar.update(task, advance=1, description=finished)
+
+
+def attack_lines(found: AttackResult, model: str) -> list[str]:
+    """What `attack` prints."""
+    known = int(np.isfinite(found.distances).sum())
+    wrong = int((found.distances == 0.0).sum())
+    lines = [f"model: {model}", f"{found.data}", f"domain: {found.domain}", str(found)]
+    lines.append(f"adversarial points: {known} of {len(found.distances)} samples, {wrong} of them errors as they are")
+    lines.extend(f"distribution found at radius {point.radius:g}: {point.plan}" for point in found.curve)
+    lines.append(f"{found.forward} evaluations and {found.backward} gradients in {found.seconds:.1f} s")
+    if found.attacked < len(found.distances):
+        lines.append(f"stopped after {found.attacked} of {len(found.distances)} samples: the others count as not found")
+    return lines
+
+
+@contextlib.contextmanager
+def attack_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int, int, float], None]]:
+    """A bar on standard error with the running accuracy; nothing if `quiet` or if that is no terminal."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("attack", total=total)
+        yield lambda done, _, left: bar.update(task, completed=done, description=f"accuracy so far {left:.3f}")

@@ -35,6 +35,8 @@ class DistanceOptions:
         Seconds that a call may take; what is not closed by then stays a bracket. The clock starts with the call.
     workers
         Processes that share the samples; 1 runs in this process.
+    executor
+        ``dask://HOST:PORT``: workers on other machines instead (`parallel.remote`).
     seed
         Seed of the attack's random starts.
     device
@@ -58,6 +60,7 @@ class DistanceOptions:
     gap: float = DEFAULT_GAP
     time_limit: float | None = None
     workers: int = 1
+    executor: str | None = None
     seed: int = 0
     device: str = "auto"
     deadline: Deadline = field(default_factory=Deadline, compare=False, repr=False)

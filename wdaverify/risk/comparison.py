@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
 from wdaverify.ir.exact import exact_forward
+from wdaverify.knapsack import fill
 from wdaverify.losses import exact_margin
 from wdaverify.program.backend import SessionBackend, get_backend
 from wdaverify.risk.certificate import RiskBound
@@ -24,7 +25,6 @@ from wdaverify.risk.margin_constants import (
     norm_constants,
 )
 from wdaverify.risk.sample_rates import GrowthRate, RateSearch
-from wdaverify.risk.zero_one import fill
 from wdaverify.transport import round_up
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wdaverify.report import json, records
+from wdaverify.report.plans import save_plans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +24,6 @@ def options_record(norm: Norm, options: DistanceOptions) -> dict[str, Any]:
     """The options as every file records them; the engine is the one that ran."""
     names = ("time_limit", "gap", "engine", "solver", "workers", "seed", "device")
     return {"norm": str(norm), **{name: getattr(options, name) for name in names}}
-
-
-def data_record(data: Dataset) -> records.DataRecord:
-    """The JSON form of the data's identity."""
-    source = data.source
-    return records.DataRecord(
-        file=None if source is None else json.file_name(source.file),
-        sha256=None if source is None else source.sha256,
-        samples=data.count,
-    )
 
 
 def distance_records(distances: Sequence[AdversarialDistance]) -> list[records.DistanceRecord]:
@@ -66,7 +57,7 @@ def distance_document(
         options=options,
         versions=json.versions(),
         seconds=seconds,
-        data=data_record(data),
+        data=json.data_record(data),
         distances=distance_records(distances),
     )
 
@@ -79,24 +70,16 @@ def write_plans(certificate: RiskCertificate, target: Path) -> list[records.Curv
     InputError
         If a file cannot be written, or is the certificate's own model or data file.
     """
-    inputs: list[str | Path] = [*source_files(certificate), target]
-    names = {k: f"{target.stem}.plan-{k}.npz" for k, point in enumerate(certificate.curve) if json.is_large(point.plan)}
-    for name in names.values():
-        json.check_writable(target.with_name(name), inputs=inputs)
-    curve = []
-    for k, point in enumerate(certificate.curve):
-        points = names.get(k)
-        if points is not None:
-            json.write_points(point.plan.points, target.with_name(points))
-        curve.append(
-            records.CurveRecord(
-                radius=point.radius,
-                worst_case_risk=json.bracket_record(point.risk),
-                multiplier=None if point.multiplier is None else json.real(point.multiplier),
-                plan=json.plan_record(point.plan, points),
-            )
+    plans = save_plans([point.plan for point in certificate.curve], target, inputs=source_files(certificate))
+    return [
+        records.CurveRecord(
+            radius=point.radius,
+            worst_case_risk=json.bracket_record(point.risk),
+            multiplier=None if point.multiplier is None else json.real(point.multiplier),
+            plan=plan,
         )
-    return curve
+        for point, plan in zip(certificate.curve, plans, strict=True)
+    ]
 
 
 def source_files(certificate: RiskCertificate) -> list[str]:
@@ -113,7 +96,7 @@ def risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord]
         versions=json.versions(),
         seconds=certificate.seconds,
         interrupted=certificate.interrupted,
-        data=data_record(certificate.data),
+        data=json.data_record(certificate.data),
         threat=records.ThreatRecord(norm=str(certificate.ball.norm), order=json.real(certificate.ball.order)),
         loss=certificate.loss,
         nominal_risk=certificate.nominal_risk,

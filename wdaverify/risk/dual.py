@@ -46,6 +46,10 @@ class Ceiling:
     def __init__(self, loss: Loss, prices: Prices, columns: Columns, growth: Growth, order: float) -> None:
         self._loss, self._prices, self._columns, self._growth, self._order = loss, prices, columns, growth, order
 
+    def renew(self, prices: Prices) -> None:
+        """Go on with prices that know more."""
+        self._prices = prices
+
     def upper(self, multiplier: float) -> Fraction | None:
         """At most how large phi is; ``None`` where nothing is known.
 

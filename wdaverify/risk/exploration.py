@@ -9,24 +9,35 @@ first, whose points reach farthest, and the others begin with all that is known.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from wdaverify._deadline import Deadline
+from wdaverify._errors import WorkerLostError
+from wdaverify.parallel.executors import Limited
+from wdaverify.parallel.fanout import as_finished
+from wdaverify.parallel.hands import HERE, Hands
 from wdaverify.powers import power_bracket
 from wdaverify.risk.envelope import Master, fill_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
+    from wdaverify._types import Matrix
     from wdaverify.pricing.prices import Prices
     from wdaverify.risk.columns import Columns
     from wdaverify.risk.dual import Ceiling
     from wdaverify.risk.loss_table import Loss
     from wdaverify.risk.rays import Ray
+
+Worked: TypeAlias = "tuple[Prices, Matrix, bool]"
+"""Prices that know more, points, and whether time was up."""
 
 _BATCH = 5
 """One part in so many of the samples is priced before the master is solved anew."""
@@ -104,6 +115,8 @@ class Exploration:
         What can be gained at infinity, on R^n with order 1.
     progress
         Called after every round.
+    hands
+        Who prices samples.
     searches
         How many pricings were asked for.
     """
@@ -114,6 +127,7 @@ class Exploration:
     gap: float
     ray: Ray | None = None
     progress: Callable[[Progress], None] = lambda _: None
+    hands: Hands = HERE
     searches: int = 0
     _duals: list[tuple[Fraction, Fraction]] = field(default_factory=list)
 
@@ -196,9 +210,10 @@ class Exploration:
             chosen = self._choose(multiplier, widths, tolerance)
             if not chosen:
                 return
-            for done, i in enumerate(chosen):
-                share = part_of(deadline, 2 * (len(chosen) - done))
-                self._price(self.samples[i], multiplier, float(widths[i]), _WIDTH * tolerance, share)
+            gap = _WIDTH * tolerance
+            calls = self._calls(chosen, multiplier, gap, deadline)
+            for i, future in as_finished(self.hands.executor, calls, hands=self.hands.count):
+                self._learn(self.samples[i], multiplier, float(widths[i]), gap, future)
 
     def _least_multiplier(self, radius: float) -> float:
         """Just above the slope at infinity, where phi is finite: what that costs is a small part of the tolerance."""
@@ -226,16 +241,30 @@ class Exploration:
         open_ones.sort(key=lambda i: self.samples[i].timeouts)
         return open_ones[: max(1, math.ceil(len(self.samples) / _BATCH))]
 
-    def _price(self, sample: Priced, multiplier: float, width: float, gap: float, deadline: Deadline) -> None:
-        """Price one sample, and take note if that did not help."""
-        self.searches += 1
-        cut = self.loss.cut(sample.columns.best(multiplier))
-        found = sample.prices.work(multiplier, cut=cut, gap=gap, deadline=deadline)
+    def _calls(
+        self, chosen: list[int], multiplier: float, gap: float, deadline: Deadline
+    ) -> Iterator[tuple[int, Callable[[], Worked]]]:
+        """One pricing for every chosen sample; each is made when a hand is free for it, with its share of the time then left."""
+        for left, i in zip(range(len(chosen), 0, -1), chosen, strict=True):
+            self.searches += 1
+            sample, share = self.samples[i], part_of(deadline, 2 * math.ceil(left / self.hands.count))
+            cut = self.loss.cut(sample.columns.best(multiplier))
+            yield i, Limited(partial(work, sample.prices, multiplier, cut, gap, share), deadline)
+
+    def _learn(self, sample: Priced, multiplier: float, width: float, gap: float, future: Future[Worked]) -> None:
+        """Take up what was found and proved about a sample, and take note if that did not help."""
+        try:
+            sample.prices, found, late = future.result()
+        except WorkerLostError as error:
+            warnings.warn(f"a sample keeps the price that it had: {error}", RuntimeWarning, stacklevel=2)
+            sample.stuck_at = multiplier
+            return
+        sample.ceiling.renew(sample.prices)
         sample.columns.offer(found)
         upper = sample.ceiling.upper(multiplier)
         left = math.inf if upper is None else float(upper) - sample.columns.best(multiplier)
         if left > max(2.0 * gap, _STUCK * width) or (math.isinf(left) and math.isinf(width)):
-            if deadline.passed:
+            if late:
                 sample.timeouts += 1
             else:
                 sample.stuck_at = multiplier
@@ -243,6 +272,12 @@ class Exploration:
     def _budget(self, radius: float) -> tuple[Fraction, Fraction | None]:
         """``radius^p`` between rationals."""
         return (Fraction(0), Fraction(0)) if radius == 0 else power_bracket(Fraction(radius), self.order)
+
+
+def work(prices: Prices, multiplier: float, cut: float, gap: float, deadline: Deadline) -> Worked:
+    """Price a sample; in another process its prices come back as a copy that knows more."""
+    found = prices.work(multiplier, cut=cut, gap=gap, deadline=deadline)
+    return prices, found, deadline.passed
 
 
 def in_turn(radii: Sequence[float], deadline: Deadline) -> Iterator[tuple[float, Deadline]]:

@@ -76,6 +76,10 @@ class Loss:
     of_margin: bool = True
     functional: str
 
+    def __reduce__(self) -> tuple[Callable[[str], Loss], tuple[str]]:
+        """Losses travel between processes by name: their functions cannot."""
+        return loss_named, (self.name,)
+
 
 def _margin_bracket(logits: Sequence[Fraction], label: int) -> tuple[Fraction, Fraction]:
     margin, _ = exact_margin(logits, label)
@@ -131,3 +135,8 @@ CROSS_ENTROPY = Loss(
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (MARGIN, HINGE, CROSS_ENTROPY)}
 """By name. The zero-one loss is not among them: it is decided by distances."""
+
+
+def loss_named(name: str) -> Loss:
+    """The loss of that name in `LOSSES`."""
+    return LOSSES[name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from wdaverify.powers import power_bracket
+from wdaverify.plan import power_up
 from wdaverify.transport import Atom, GroundCost, TransportPlan, distance_up, round_down, round_up
 
 if TYPE_CHECKING:
@@ -87,8 +87,4 @@ def atom_cost(start: Vector, point: Vector, ball: WassersteinBall, scales: Vecto
     if scales is not None:
         paid = GroundCost(ball.norm, 1.0 if math.isinf(ball.order) else ball.order, scales).bracket(start, point)[1]
         return math.inf if paid is None else round_up(paid)
-    distance = distance_up(start, point, ball.norm)
-    if math.isinf(ball.order) or distance == 0:
-        return distance
-    _, high = power_bracket(Fraction(distance), ball.order)
-    return math.inf if high is None else round_up(high)
+    return power_up(distance_up(start, point, ball.norm), ball.order)

@@ -9,19 +9,25 @@ multiplier 0, until their sum is narrow enough. A bound for a ball holds for eve
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._errors import AuditError
+from wdaverify._errors import AuditError, WorkerLostError
 from wdaverify.ir.exact import exact_forward
-from wdaverify.risk.exploration import Progress, in_turn, part_of
+from wdaverify.parallel.executors import Limited
+from wdaverify.parallel.fanout import as_finished
+from wdaverify.parallel.hands import HERE, Hands
+from wdaverify.risk.exploration import Progress, in_turn, part_of, work
 from wdaverify.transport import round_down
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix, Vector
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from wdaverify.pricing.prices import Prices
     from wdaverify.region import Region
     from wdaverify.risk.dual import Growth
+    from wdaverify.risk.exploration import Worked
     from wdaverify.risk.loss_table import Loss
     from wdaverify.transport import GroundCost
 
@@ -152,6 +159,8 @@ class Pointwise:
         Relative width at which a bracket is closed.
     progress
         Called after every search.
+    hands
+        Who searches.
     searches
         How many searches were asked for.
     """
@@ -160,6 +169,7 @@ class Pointwise:
     samples: Sequence[Moved]
     gap: float
     progress: Callable[[Progress], None] = lambda _: None
+    hands: Hands = HERE
     searches: int = 0
 
     def lower(self, radius: float) -> Fraction:
@@ -202,26 +212,43 @@ class Pointwise:
             chosen = [k for k, s in enumerate(self.samples) if s.settled.get(radius, math.inf) > gap and shares[k] > 0.0]
             if not chosen:
                 return
-            widest = max(chosen, key=lambda k: (shares[k], -k))
-            self._search(self.samples[widest], radius, gap, part_of(deadline, len(chosen)))
+            chosen.sort(key=lambda k: (-shares[k], k))
+            calls = self._calls(chosen, radius, gap, deadline)
+            for k, future in as_finished(self.hands.executor, calls, hands=self.hands.count):
+                self._learn(self.samples[k], radius, gap, future)
 
     def _width(self, sample: Moved, radius: float) -> float:
         upper = sample.upper(radius)
         return math.inf if upper is None else float(upper - sample.points.best(radius)[0])
 
-    def _search(self, sample: Moved, radius: float, gap: float, deadline: Deadline) -> None:
-        """Search one sample's ball, and take note unless its time was up."""
-        self.searches += 1
-        if radius not in sample.prices:
-            sample.prices[radius] = sample.open(radius)
-            sample.prices[radius].offer(sample.points.best(radius)[1][None])
-        prices = sample.prices[radius]
-        found = prices.work(0.0, cut=self.loss.cut(float(sample.points.best(radius)[0])), gap=gap, deadline=deadline)
+    def _calls(
+        self, chosen: list[int], radius: float, gap: float, deadline: Deadline
+    ) -> Iterator[tuple[int, Callable[[], Worked]]]:
+        """The searches of the widest samples, one for every hand, each with its share of the time left."""
+        share = part_of(deadline, math.ceil(len(chosen) / self.hands.count))
+        for k in chosen[: self.hands.count]:
+            self.searches += 1
+            sample = self.samples[k]
+            if radius not in sample.prices:
+                sample.prices[radius] = sample.open(radius)
+                sample.prices[radius].offer(sample.points.best(radius)[1][None])
+            cut = self.loss.cut(float(sample.points.best(radius)[0]))
+            yield k, Limited(partial(work, sample.prices[radius], 0.0, cut, gap, share), deadline)
+
+    def _learn(self, sample: Moved, radius: float, gap: float, future: Future[Worked]) -> None:
+        """Take up what a search of one sample's ball found, and take note unless its time was up."""
+        try:
+            prices, found, late = future.result()
+        except WorkerLostError as error:
+            warnings.warn(f"a sample keeps the bound that it had: {error}", RuntimeWarning, stacklevel=2)
+            sample.settled[radius] = gap
+            return
+        sample.prices[radius] = prices
         sample.points.offer(found, radius)
         price = prices.upper(0.0)
         if math.isfinite(price):
             sample.ceilings[radius] = self.loss.of_price(Fraction(price))
         elif price != math.inf:
             raise AuditError(f"within {radius:g} the price is bounded by {price}: no point is worth so little")
-        if not deadline.passed:
+        if not late:
             sample.settled[radius] = gap

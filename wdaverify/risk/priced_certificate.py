@@ -22,6 +22,7 @@ from wdaverify.domain import Box
 from wdaverify.feature_domain import Domain, hull_of
 from wdaverify.growth.ground import check_domain
 from wdaverify.ir.exact import exact_forward
+from wdaverify.parallel.hands import open_hands
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 from wdaverify.risk.comparison import constants_without_search
@@ -128,7 +129,8 @@ def certify_by_prices(
     )
     seeker, interrupted = seeker_for(question), False
     try:
-        seeker.close(radii, running.deadline)
+        with open_hands(options.workers, options.executor, tasks=len(question.present), shared=[network]) as hands:
+            seeker.close(radii, running.deadline, hands)
         until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
         if not until.passed:
             points = _points(data, seeker.routes(max(radii)))

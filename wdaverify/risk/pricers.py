@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wdaverify._errors import InputError
@@ -11,6 +12,7 @@ from wdaverify.program.backend import SessionBackend, get_backend
 
 if TYPE_CHECKING:
     from wdaverify.pricing.prices import PriceQuestion, Prices
+    from wdaverify.program.backend import Backend
     from wdaverify.risk.loss_table import Pricer
 
 
@@ -24,16 +26,22 @@ def pricer_for(engine: str, solver: str) -> Pricer:
     InputError
         When prices are opened: if the engine does not know of their constraints.
     """
-    backend, make = get_backend(solver), ENGINES[engine]
+    return _Pricer(engine, get_backend(solver))
 
-    def open_prices(question: PriceQuestion) -> Prices:
-        if question.constraints is not None:
-            if engine != "search":
-                raise InputError(f"engine '{engine}' knows of no integers, one-hot groups and rows; give search")
-            return ConstrainedPrices(question, backend)
-        return make(question, backend)
 
-    return open_prices
+@dataclass(frozen=True, slots=True)
+class _Pricer:
+    """A function that can be sent to other processes."""
+
+    engine: str
+    backend: Backend
+
+    def __call__(self, question: PriceQuestion) -> Prices:
+        if question.constraints is None:
+            return ENGINES[self.engine](question, self.backend)
+        if self.engine != "search":
+            raise InputError(f"engine '{self.engine}' knows of no integers, one-hot groups and rows; give search")
+        return ConstrainedPrices(question, self.backend)
 
 
 def session_backend(solver: str) -> SessionBackend:

@@ -11,6 +11,7 @@ import numpy as np
 
 from wdaverify.domain import Box
 from wdaverify.feature_domain import Domain, alike
+from wdaverify.parallel.hands import HERE, Hands
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.pricing.warm_points import warm_points
 from wdaverify.pricing.whole_space import WholeSpacePrices, search_box
@@ -45,8 +46,8 @@ _REACH = 4.0
 class Seeker(Protocol):
     """Closes brackets, and says what lies behind them."""
 
-    def close(self, radii: Sequence[float], deadline: Deadline) -> None:
-        """Work on all radii until they are closed, or time is up.
+    def close(self, radii: Sequence[float], deadline: Deadline, hands: Hands = HERE) -> None:
+        """Work on all radii until they are closed, or time is up; the hands price samples.
 
         Raises
         ------
@@ -166,11 +167,20 @@ class RiskQuestion:
             return self.loss.prices(question, self.pricer)
         assert self.ray is not None
 
-        def open_near(box: Box) -> Prices:
-            return self.loss.prices(replace(question, domain=box), self.pricer)
-
         excess = None if self.loss.excess is None else self.loss.excess(self.network.outputs)
-        return WholeSpacePrices(question, open_near, self.session_backend, self.ray.upper, excess)
+        return WholeSpacePrices(question, _Near(question, self.loss, self.pricer), self.session_backend, self.ray.upper, excess)
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """Opens prices on boxes about a sample; a function that can be sent to other processes."""
+
+    question: PriceQuestion
+    loss: Loss
+    pricer: Pricer
+
+    def __call__(self, box: Box) -> Prices:
+        return self.loss.prices(replace(self.question, domain=box), self.pricer)
 
 
 def seeker_for(question: RiskQuestion) -> Seeker:
@@ -202,8 +212,9 @@ class BudgetSeeker:
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
         return Priced(columns=columns, prices=prices, ceiling=ceiling, weight=asked.weight(group))
 
-    def close(self, radii: Sequence[float], deadline: Deadline) -> None:
+    def close(self, radii: Sequence[float], deadline: Deadline, hands: Hands = HERE) -> None:
         """Work on all radii."""
+        self.exploration.hands = hands
         self.exploration.close(radii, deadline)
 
     def lower(self, radius: float) -> Fraction:
@@ -261,8 +272,9 @@ class PointwiseSeeker:
             open=lambda radius: asked.prices(i, cost, radius),
         )
 
-    def close(self, radii: Sequence[float], deadline: Deadline) -> None:
+    def close(self, radii: Sequence[float], deadline: Deadline, hands: Hands = HERE) -> None:
         """Work on all radii."""
+        self.pointwise.hands = hands
         self.pointwise.close(radii, deadline)
 
     def lower(self, radius: float) -> Fraction:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from wdaverify._deadline import Deadline
 from wdaverify._errors import WorkerLostError
-from wdaverify.parallel.executors import Limited, open_executor
+from wdaverify.parallel.executors import Limited
 from wdaverify.parallel.fanout import as_finished
+from wdaverify.parallel.hands import open_hands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,13 +43,12 @@ def close_in_turn(
     worker process died or hung, with a warning, while the others go on.
     """
     waiting, final = dict(searches), options.deadline
-    hands = max(1, min(options.workers, len(searches)))
     try:
-        with open_executor(hands, shared=[closer]) as executor:
+        with open_hands(options.workers, options.executor, tasks=len(searches), shared=[closer]) as hands:
             warm_up = True
             while waiting:
-                turns = _turns(closer, dict(waiting), final, hands=hands, warm_up=warm_up)
-                for index, future in as_finished(executor, turns, hands=hands):
+                turns = _turns(closer, dict(waiting), final, hands=hands.count, warm_up=warm_up)
+                for index, future in as_finished(hands.executor, turns, hands=hands.count):
                     try:
                         waiting[index] = future.result()
                     except WorkerLostError as error:

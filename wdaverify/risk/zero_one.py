@@ -17,29 +17,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from wdaverify.knapsack import fill
 from wdaverify.powers import power_bracket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """An optimal solution of the knapsack.
-
-    Attributes
-    ----------
-    value
-        The probability that errs: free samples and moved mass.
-    moved
-        Mass moved to the boundary, per sample; 0 for samples that err where they are.
-    marginal
-        The first sample in order of distance that is not wholly paid for; ``None`` if the budget pays for all.
-    """
-
-    value: Fraction
-    moved: tuple[Fraction, ...]
-    marginal: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,52 +82,6 @@ def zero_one_risk(
     else:
         price = _as_float(power_bracket(1 / Fraction(upper[cautious.marginal]), order))
     return ZeroOneRisk(lower=cautious.value, upper=generous.value, moved=cautious.moved, multiplier=price)
-
-
-def fill(distances: Sequence[float], weights: Sequence[Fraction], *, radius: float, order: float, costly: bool) -> Filling:
-    """Solve the knapsack greedily.
-
-    Parameters
-    ----------
-    distances
-        Nonnegative or ``inf``, one per sample.
-    weights, radius, order
-        As in `zero_one_risk`.
-    costly
-        Round costs up (the value is then attainable) instead of down (the value then cannot be exceeded).
-
-    Returns
-    -------
-    Filling
-        Optimal for the rounded costs; exact for integer orders up to `MAX_EXACT_ORDER` and for inf.
-    """
-    moved = [Fraction(0)] * len(weights)
-    value = sum((w for d, w in zip(distances, weights, strict=True) if d == 0), Fraction(0))
-    budget, marginal = Fraction(1), None
-    reachable = (i for i, d in enumerate(distances) if 0 < d < math.inf and weights[i] > 0)
-    for i in sorted(reachable, key=lambda i: (distances[i], i)):
-        share = _affordable(distances[i], weights[i], budget, radius=radius, order=order, costly=costly)
-        moved[i], budget = share
-        value += moved[i]
-        if moved[i] < weights[i]:
-            marginal = i
-            break
-    return Filling(value, tuple(moved), marginal)
-
-
-def _affordable(
-    distance: float, weight: Fraction, budget: Fraction, *, radius: float, order: float, costly: bool
-) -> tuple[Fraction, Fraction]:
-    """The mass of one sample that the budget (in units of ``radius^p``) pays for, and what is left of the budget."""
-    if radius == 0 or math.isinf(order):
-        return (weight if distance <= radius else Fraction(0)), budget
-    low, high = power_bracket(Fraction(distance) / Fraction(radius), order)
-    price = high if costly else low
-    if price is None:
-        return Fraction(0), budget
-    if weight * price <= budget:
-        return weight, budget - weight * price
-    return budget / price, Fraction(0)
 
 
 def _as_float(bracket: tuple[Fraction, Fraction | None]) -> float:

@@ -1,0 +1,206 @@
+"""One distributional attack: batches of samples through a method, judged in float64, remembered as they come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from wdaverify._errors import DataError, DomainError, InputError
+from wdaverify.attack.findings import Findings, question_digest
+from wdaverify.attack.memory import rows_that_fit
+from wdaverify.attack.methods import RIVALS
+from wdaverify.attack.noise import content_keys
+from wdaverify.attack.rows import Rows
+from wdaverify.attack.settle import leading, settle
+from wdaverify.attack.victim import Victim
+from wdaverify.attack.wda import ranked_rivals
+from wdaverify.feature_domain import Domain, box_per_sample
+from wdaverify.losses import margins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import IntArray, Matrix, Vector
+    from wdaverify.attack.findings import Journal
+    from wdaverify.attack.options import AttackOptions
+    from wdaverify.dataset import Dataset
+    from wdaverify.domain import Box
+    from wdaverify.ir.network import Network
+    from wdaverify.transport import WassersteinBall
+
+CLEAN = -2
+"""The part of samples that err as they are."""
+
+
+class Run:
+    """The victim, the question, and what is known so far.
+
+    Attributes
+    ----------
+    clean
+        Shape (N,): 0 for the samples that err as they are, ``inf`` for the others.
+    """
+
+    def __init__(
+        self,
+        model: Network | torch.nn.Module,
+        data: Dataset,
+        balls: Sequence[WassersteinBall],
+        *,
+        domain: Box | Domain,
+        options: AttackOptions,
+        input_shape: Sequence[int] | None,
+    ) -> None:
+        self.data, self.balls, self.options = data, balls, options
+        self.domain = box_per_sample(domain, "distributional attacks").sized(data.size)
+        self.victim = Victim(model, data.size, input_shape=input_shape, device=options.device)
+        self._check()
+        self.findings, self._recalled = Findings.of(data), (0, 0)
+        rows = rows_that_fit(self.victim)
+        self.batch_size = options.batch_size or max(1, rows // min(RIVALS, self.victim.outputs - 1))
+        self.clean = self._clean()
+
+    def _check(self) -> None:
+        """Labels exist and samples lie in the domain, or the error that says which does not."""
+        foreign = np.flatnonzero(self.data.y >= self.victim.outputs)
+        if len(foreign):
+            raise DataError(
+                f"sample {foreign[0]} has label {self.data.y[foreign[0]]}, {self.victim.name} has outputs 0 to "
+                f"{self.victim.outputs - 1}"
+            )
+        box = self.domain.box if isinstance(self.domain, Domain) else self.domain
+        frozen = self.domain.frozen if isinstance(self.domain, Domain) else np.zeros(self.data.size, dtype=bool)
+        outside = np.argwhere(((self.data.x < box.lower) | (self.data.x > box.upper)) & ~frozen)
+        if len(outside):
+            i, k = map(int, outside[0])
+            raise DomainError(
+                f"sample {i} lies outside the domain: x[{i}, {k}] = {float(self.data.x[i, k])!r} is not in "
+                f"[{box.lower[k]:g}, {box.upper[k]:g}]; give a larger domain or scale the data"
+            )
+
+    def digest(self) -> str:
+        """A hash of everything that the points depend on."""
+        domain, options = self.domain, self.options
+        box = domain.box if isinstance(domain, Domain) else domain
+        frozen = domain.frozen if isinstance(domain, Domain) else None
+        reaches = None if options.chosen.in_ball is None else [options.reach(b.radius, b.order) for b in self.balls]
+        names = (options.method, options.effort, options.seed, str(self.balls[0].norm), reaches)
+        return question_digest(self.victim.digest, self.data.x, self.data.y, box.lower, box.upper, frozen, names)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Evaluations and gradients, with those of an earlier run that was stopped."""
+        return self._recalled[0] + self.victim.forward, self._recalled[1] + self.victim.backward
+
+    def _clean(self) -> Vector:
+        """Judge the samples themselves; what errs is found at distance 0."""
+        distances = np.full(self.data.count, np.inf)
+        for index in self._batches(np.arange(self.data.count)):
+            x, labels = self.data.x[index], self.data.y[index]
+            outputs = self.victim.judge(x)
+            errs = margins(outputs, labels) >= 0
+            place = index[errs]
+            distances[place] = 0.0
+            parts, targets = np.full(len(place), CLEAN), leading(outputs[errs], labels[errs])
+            self.findings.put(place, distances=distances[place], targets=targets, points=x[errs], parts=parts)
+        return distances
+
+    def _batches(self, index: IntArray) -> Iterator[IntArray]:
+        """The samples of an index, some at a time."""
+        for first in range(0, len(index), self.batch_size):
+            yield index[first : first + self.batch_size]
+
+    def finish(
+        self, journal: Journal | None, radius: float, deadline: Deadline, progress: Callable[[int, int, float], None] | None
+    ) -> None:
+        """Attack every sample that is not done while time is left; `radius` is the one that `progress` hears about."""
+        found = self.findings
+        if journal is not None:
+            self._recalled = journal.recall(found)
+        for index in self._batches(np.flatnonzero(~found.done)):
+            if deadline.passed:
+                return
+            before = self.counts
+            self._attack_in_parts(index[self.clean[index] > 0])
+            found.done[index] = True
+            if journal is not None:
+                after = self.counts
+                journal.keep(index, found, (after[0] - before[0], after[1] - before[1]))
+            if progress is not None:
+                weights = np.array([float(w) for w in self.data.fractions])[found.done]
+                left = weights @ (found.distances[found.done] > radius)
+                progress(int(found.done.sum()), self.data.count, float(left / weights.sum()) if weights.any() else 0.0)
+
+    def _attack_in_parts(self, index: IntArray) -> None:
+        """Attack the samples of an index together, or in halves if the device has too little memory for that."""
+        try:
+            self._attack(index)
+        except torch.OutOfMemoryError:
+            if self.options.batch_size is not None or len(index) == 1:
+                raise InputError(
+                    f"{self.victim.device}: no memory to attack {len(index)} samples; give a smaller batch_size"
+                ) from None
+        else:
+            return
+        if self.victim.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(index) // 2
+        self._attack_in_parts(index[:half])
+        self._attack_in_parts(index[half:])
+
+    def _attack(self, index: IntArray) -> None:
+        """Run the method on the samples of an index, none of which errs as it is."""
+        if len(index) == 0:
+            return
+        exact = self._rows(index)
+        rough = exact.with_logits(self.victim.rough, torch.float32)
+        candidates = ranked_rivals(exact, RIVALS)
+        steps, restarts = self.options.effort
+        method = self.options.chosen
+        if method.nearest is not None:
+            found = method.nearest(rough, exact, steps=steps, restarts=restarts, candidates=candidates)
+            self._keep(index, exact, found.points, found.parts, None)
+        if method.in_ball is not None:
+            reaches = sorted({self.options.reach(ball.radius, ball.order) for ball in self.balls} - {0.0})
+            for reach in reaches:
+                # What fell within a smaller radius has fallen within this one.
+                left = torch.as_tensor(np.flatnonzero(np.isinf(self.findings.distances[index])), device=self.victim.device)
+                some, radius = rough.select(left), torch.full((len(left),), reach, device=left.device)
+                kept = method.in_ball(some, radius, steps=steps, restarts=restarts, candidates=candidates[left])
+                self._keep(index[left.cpu().numpy()], exact.select(left), kept.points, torch.zeros_like(left), reach)
+
+    def _keep(self, index: IntArray, exact: Rows, points: torch.Tensor, parts: torch.Tensor, radius: float | None) -> None:
+        """Judge what was found and remember it."""
+        judged = settle(self.victim, exact, points, radius)
+        self.findings.put(
+            index,
+            distances=judged.distances,
+            targets=judged.targets,
+            points=judged.points,
+            parts=np.asarray(parts.cpu().numpy(), dtype=np.int64),
+        )
+
+    def _rows(self, index: IntArray) -> Rows:
+        """The samples of an index in float64, without rivals."""
+        x: Matrix = self.data.x[index]
+        if isinstance(self.domain, Domain):
+            box, frozen = self.domain.box, self.domain.frozen
+            lower, upper = np.where(frozen, x, box.lower), np.where(frozen, x, box.upper)
+        else:
+            lower, upper = self.domain.lower, self.domain.upper
+        device = self.victim.device
+        tensors = [torch.tensor(a, device=device) for a in (x, self.data.y[index], lower, upper, content_keys(x))]
+        return Rows(
+            logits=self.victim.exact,
+            samples=tensors[0],
+            labels=tensors[1],
+            rivals=None,
+            lower=tensors[2],
+            upper=tensors[3],
+            norm=self.balls[0].norm,
+            keys=tensors[4],
+            seed=self.options.seed,
+        )

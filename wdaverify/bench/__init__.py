@@ -1,0 +1,1 @@
+"""Long runs: lists of instances, each in its own process, with a journal that survives any end."""
