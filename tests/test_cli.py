@@ -57,9 +57,10 @@ def test_version_and_help(capsys):
         assert "certify" in out
     options = {
         "certify": "--data --samples --order --radius --loss --gap --norm --domain --time-limit --workers --seed --device "
-        "--engine --solver --output --quiet",
-        "lipschitz": "--functional --norm --domain --time-limit --gap --seed --engine --solver --output --quiet",
-        "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output --quiet",
+        "--engine --solver --output --no-proof --quiet",
+        "lipschitz": "--functional --norm --domain --time-limit --gap --seed --engine --solver --output --no-proof --quiet",
+        "distance": "--data --samples --norm --domain --time-limit --workers --seed --device --engine --solver --output "
+        "--no-proof --quiet",
         "inspect": "--domain --output --quiet",
     }
     for command, names in options.items():
@@ -81,7 +82,7 @@ def test_certify_prints_and_saves_the_curve(folder, capsys):
     x = np.load("d00_good.npz")["x"]
     assert saved["distances"][0]["distance"]["upper"] == pytest.approx(x[0, 1] - 0.125, abs=1e-9)
     assert saved["distances"][1]["distance"]["upper"] == pytest.approx(0.125 - x[1, 1], abs=1e-9)
-    assert saved["distances"][3]["distance"] == {"lower": 0.0, "upper": 0.0, "status": "exact", "evidence": "checked"}
+    assert saved["distances"][3]["distance"] == {"lower": 0.0, "upper": 0.0, "status": "exact", "evidence": "proved"}
     # Radius 0.05 of 1/5 mass per sample: sample 1 wholly, the rest of the budget on sample 0.
     near, next_ = 0.125 - x[1, 1], x[0, 1] - 0.125
     value = 0.2 + 0.2 + (0.05 - 0.2 * near) / next_

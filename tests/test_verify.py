@@ -132,7 +132,7 @@ def test_the_command_prints_the_verdict_first_and_the_counterexample_after(
     assert lines[0] == "sat"
     assert "X_0" in lines[1]
     document = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert (document["kind"], document["verdict"], document["evidence"]) == ("property", "sat", "checked")
+    assert (document["kind"], document["verdict"], document["evidence"]) == ("property", "sat", "proved")
     assert document["witness"]["y"][0] >= 0.5
 
 

@@ -42,6 +42,7 @@ def certify(
     engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
     """Certify the worst-case risk over every distribution within the radius of the data.
@@ -62,7 +63,7 @@ def certify(
     )
     threat = _threat(radius, order, loss, search)
     files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
-    return certify_growth(files, search) if data is None else _risk(files, search, threat)
+    return certify_growth(files, search, proof=not no_proof) if data is None else _risk(files, search, threat, proof=not no_proof)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ def _threat(radius: str, order: str, loss: str, search: opt.Search) -> _Threat:
     return _Threat(ball=balls[0], radii=radii, loss=loss)
 
 
-def _risk(files: opt.Files, search: opt.Search, threat: _Threat) -> int:
+def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool) -> int:
     """The worst-case risk."""
     from wdaverify.risk.certify import certify as certify_risk
 
@@ -112,7 +113,7 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat) -> int:
             progress=progress,
         )
     if files.output is not None:
-        certificate.save(files.output)
+        certificate.save(files.output, proof=proof)
     for row in text.certificate_lines(certificate):
         text.line(row)
     text.line("upper bounds of the same risk by Lipschitz constants, for comparison:")

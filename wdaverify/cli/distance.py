@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wdaverify.cli import options as opt
 from wdaverify.report import json, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from wdaverify.dataset import Dataset
+    from wdaverify.ir.network import Network
+    from wdaverify.report import records
+    from wdaverify.risk.adversarial import AdversarialDistance
 
 
 def distance(
@@ -24,6 +34,7 @@ def distance(
     engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
     """Find the minimum adversarial distance of every sample: how far the nearest point is that is not its class."""
@@ -39,10 +50,10 @@ def distance(
         solver=solver,
     )
     files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
-    return _distance(files, search)
+    return _distance(files, search, proof=not no_proof)
 
 
-def _distance(files: opt.Files, search: opt.Search) -> int:
+def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
     """Search, save, print."""
     from wdaverify.risk.adversarial import Interrupted
     from wdaverify.risk.distance import distances
@@ -66,8 +77,26 @@ def _distance(files: opt.Files, search: opt.Search) -> int:
             options=options_record(search.norm, search.options),
             seconds=time.monotonic() - started,
         )
-        json.write(msgspec.structs.replace(document, interrupted=interrupted), files.output)
+        document = msgspec.structs.replace(document, interrupted=interrupted)
+        if proof and not interrupted:
+            _save_proved(document, files.output, network, samples, found, search)
+        else:
+            json.write(document, files.output)
     for record in found:
         text.line(str(record))
     text.line(text.distance_summary(found))
     return 130 if interrupted else 0
+
+
+def _save_proved(
+    document: records.DistanceDocument,
+    output: Path,
+    network: Network,
+    samples: Dataset,
+    found: Sequence[AdversarialDistance],
+    search: opt.Search,
+) -> None:
+    """The JSON file with proofs of the distances."""
+    from wdaverify.proof.distances import save_distances
+
+    save_distances(document, output, network, samples, found, domain=search.domain, norm=search.norm, options=search.options)

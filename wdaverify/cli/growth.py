@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from wdaverify.cli import options as opt
 from wdaverify.cli.inspect import unstable_line
-from wdaverify.cli.lipschitz import find_constants, show_constants
-from wdaverify.report import json, text
+from wdaverify.cli.lipschitz import find_constants, show_constants, write_constants
+from wdaverify.report import text
 
 if TYPE_CHECKING:
     from wdaverify.cli.options import Files, Search
@@ -20,7 +20,7 @@ DEFAULT_TIME_LIMIT = 60.0
 _PRODUCT = "product of operator norms"
 
 
-def certify_growth(files: Files, search: Search) -> int:
+def certify_growth(files: Files, search: Search, *, proof: bool) -> int:
     """The constant of every label, what it says about any risk, and the product of norms beside it."""
     from wdaverify.bounds.operator_norms import lipschitz_bound
     from wdaverify.feature_domain import plain_box
@@ -51,7 +51,7 @@ def certify_growth(files: Files, search: Search) -> int:
             interrupted=interrupted,
             bounds={_PRODUCT: products},
         )
-        json.write(document, files.output)
+        write_constants(document, files.output, network, constants, box, options, proof=proof and not interrupted)
     text.line(f"model: {network}")
     text.line(unstable_line(network, box))
     show_constants(constants, interrupted=interrupted)

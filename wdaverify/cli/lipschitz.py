@@ -13,11 +13,13 @@ from wdaverify.report import json, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from wdaverify.domain import Box
     from wdaverify.growth.options import LipschitzOptions
     from wdaverify.growth.record import LipschitzConstant
     from wdaverify.ir.network import Network
+    from wdaverify.report import records
 
 Functionals = Annotated[
     list[str] | None,
@@ -52,6 +54,7 @@ def lipschitz(
     engine: Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
     """Find exact Lipschitz constants: the largest dual norm of a gradient over the activation cells that really exist.
@@ -78,11 +81,35 @@ def lipschitz(
             seconds=time.monotonic() - started,
             interrupted=interrupted,
         )
-        json.write(document, output)
+        write_constants(document, output, network, constants, box, options, proof=not no_proof and not interrupted)
     text.line(f"model: {network}")
     text.line(f"domain: {box}")
     show_constants(constants, interrupted=interrupted)
     return 130 if interrupted else 0
+
+
+def write_constants(
+    document: records.LipschitzDocument,
+    output: Path,
+    network: Network,
+    constants: Sequence[LipschitzConstant],
+    box: Box,
+    options: LipschitzOptions,
+    *,
+    proof: bool,
+) -> None:
+    """The JSON file, with proofs of the constants unless they are not wanted."""
+    from wdaverify.proof.constants import prove_constants
+    from wdaverify.proof.save import Sources, save_proved
+
+    if not proof:
+        json.write(document, output)
+        return
+    sized = box.sized(network.inputs)
+    deadline = options.deadline
+    save_proved(
+        document, output, network, lambda ledger: prove_constants(ledger, constants, sized), sources=Sources(), deadline=deadline
+    )
 
 
 def read_options(*, engine: str | None, solver: str, **values: float | None) -> LipschitzOptions:

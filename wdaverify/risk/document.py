@@ -62,18 +62,16 @@ def distance_document(
     )
 
 
-def save_certificate(certificate: RiskCertificate, path: str | Path) -> None:
-    """Write the file of kind ``risk``, and the points of large plans beside it before that.
+def write_plans(certificate: RiskCertificate, target: Path) -> list[records.CurveRecord]:
+    """The curve, with the points of large plans written beside `target`.
 
     Raises
     ------
     InputError
         If a file cannot be written, or is the certificate's own model or data file.
     """
-    sources = [source.file for source in (certificate.network.source, certificate.data.source) if source is not None]
-    target = json.check_writable(path, inputs=sources)
-    plans = save_plans([point.plan for point in certificate.curve], target, inputs=sources)
-    curve = [
+    plans = save_plans([point.plan for point in certificate.curve], target, inputs=source_files(certificate))
+    return [
         records.CurveRecord(
             radius=point.radius,
             worst_case_risk=json.bracket_record(point.risk),
@@ -82,10 +80,14 @@ def save_certificate(certificate: RiskCertificate, path: str | Path) -> None:
         )
         for point, plan in zip(certificate.curve, plans, strict=True)
     ]
-    json.write(_risk_document(certificate, curve), target)
 
 
-def _risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord]) -> records.RiskDocument:
+def source_files(certificate: RiskCertificate) -> list[str]:
+    """The files that the certificate is about."""
+    return [source.file for source in (certificate.network.source, certificate.data.source) if source is not None]
+
+
+def risk_document(certificate: RiskCertificate, curve: list[records.CurveRecord]) -> records.RiskDocument:
     """The file of kind ``risk``, with its curve given."""
     return records.RiskDocument(
         model=json.model_record(certificate.network),

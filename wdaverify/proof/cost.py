@@ -1,0 +1,162 @@
+"""The judge's `conc` in float64: the largest value of linear forms, less a price on the distance from a sample, over a box."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wdaverify._types import Norm
+
+if TYPE_CHECKING:
+    from wdaverify._types import Matrix, Vector
+    from wdaverify.proof.area import Area
+
+_HALVINGS = 40
+"""Of the interval in which the best multiplier of a euclidean ball is sought."""
+
+_LINE_BITS = 30
+"""Significant bits of slopes of lines below powers."""
+
+
+def largest(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
+    """``max r . x - price ||x - x_i||^p`` over the box for forms (R, n) and prices (R,); p is 1, or 2 for l2.
+
+    For l2 and p = 1 the euclidean length is bounded from below along the form, which the judge does by itself.
+    """
+    lower, upper = area.lower, area.upper
+    if not prices.any() or area.center is None:
+        return np.asarray(np.maximum(forms, 0.0) @ upper + np.minimum(forms, 0.0) @ lower)
+    center, price = area.center, prices[:, None]
+    base = forms @ center
+    if area.norm is Norm.L2 and order == 1.0:
+        along = forms * np.minimum(1.0, price / np.maximum(np.linalg.norm(forms, axis=1, keepdims=True), 1e-300))
+        rest = forms - along
+        return np.asarray(along @ center + np.maximum(rest, 0.0) @ upper + np.minimum(rest, 0.0) @ lower)
+    if area.norm is Norm.L2:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(price > 0, forms / (2.0 * price), np.copysign(np.inf, forms))
+        step = np.where(forms == 0.0, 0.0, step)
+        step = np.clip(step, lower - center, upper - center)
+        return np.asarray(base + (forms * step - price * np.square(step)).sum(axis=1))
+    if area.norm is Norm.L1:
+        above, below = (forms - price) * (upper - center), (-forms - price) * (center - lower)
+        return np.asarray(base + np.maximum(np.maximum(above, below), 0.0).sum(axis=1))
+    return base + _largest_linf(forms, np.where(forms > 0, upper - center, center - lower), prices)
+
+
+def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
+    """``max_t sum_j |r_j| min(room_j, t) - price t``: concave and piecewise linear, so that its breakpoints are enough."""
+    order = np.argsort(room, axis=1)
+    sizes, ends = np.take_along_axis(np.abs(forms), order, axis=1), np.take_along_axis(room, order, axis=1)
+    rising = sizes.sum(axis=1, keepdims=True) - np.cumsum(sizes, axis=1) + sizes - prices[:, None]
+    gains = rising * np.diff(ends, axis=1, prepend=0.0)
+    return np.asarray(np.maximum(np.cumsum(gains, axis=1).max(axis=1, initial=0.0), 0.0))
+
+
+def largest_power(forms: Matrix, area: Area, prices: Vector, order: float) -> tuple[Vector, Vector, Vector]:
+    """`largest` for l1 and linf and any p > 1, by the best line ``t^p >= alpha t - beta`` of each form; also alpha and beta (R,).
+
+    Lines are tangents, ``beta = (p - 1) (alpha / p)^(p / (p - 1))``, raised a little; the bound is convex in alpha.
+    """
+    assert area.center is not None
+    room = np.maximum(area.upper - area.center, area.center - area.lower)
+    far = float(room.max(initial=0.0) if area.norm is Norm.LINF else room.sum())
+
+    def line(alpha: Vector) -> Vector:
+        return np.asarray((order - 1.0) * (alpha / order) ** (order / (order - 1.0)) * (1.0 + 2.0**-40))
+
+    def value(alpha: Vector) -> Vector:
+        return largest(forms, area, prices * alpha, 1.0) + prices * line(alpha)
+
+    low, high = np.zeros(len(forms)), np.full(len(forms), order * far ** (order - 1.0))
+    for _ in range(_HALVINGS):
+        left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
+        down = value(left) <= value(right)
+        low, high = np.where(down, low, left), np.where(down, right, high)
+    alpha = _shortened(0.5 * (low + high), _LINE_BITS)
+    return value(alpha), alpha, line(alpha)
+
+
+def euclidean_vector(form: Vector, area: Area, price: float, bits: int) -> Vector:
+    """A vector w (n,) with ``|w| <= price``, for which ``w . (x - x_i)`` is the best lower bound of the priced length.
+
+    The best point has steps ``d_j = min(kappa |r_j|, room_j)`` with ``|d| = kappa price``, and w is its direction; where no room
+    ends it, w is the form itself. Entries are rounded towards 0.
+    """
+    sizes, room = np.abs(form), np.maximum(_steps(form[None], area)[0], 0.0)
+    if not float(np.linalg.norm(sizes)) > price:
+        return _towards_zero(form * (1.0 - 2.0**-50), bits)
+    low, high = 0.0, float(room.max(initial=0.0)) * np.sqrt(len(room)) / price + 1e-300
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        longer = float(np.linalg.norm(np.minimum(middle * sizes, room))) > middle * price
+        low, high = (middle, high) if longer else (low, middle)
+    step = np.minimum(high * sizes, room)
+    length = float(np.linalg.norm(step))
+    return _towards_zero(np.sign(form) * step * (price / length * (1.0 - 2.0**-46) if length > 0 else 0.0), bits)
+
+
+def along_vector(forms: Matrix, area: Area, vector: Vector) -> Vector:
+    """``max r . x - w . (x - x_i)`` over the box."""
+    assert area.center is not None
+    rest = forms - vector
+    return np.asarray(vector @ area.center + np.maximum(rest, 0.0) @ area.upper + np.minimum(rest, 0.0) @ area.lower)
+
+
+def _towards_zero(values: Vector, bits: int) -> Vector:
+    _, exponent = np.frexp(float(np.abs(values).max(initial=0.0)))
+    unit = np.ldexp(1.0, int(exponent) - bits)
+    return np.asarray(np.trunc(values / unit) * unit)
+
+
+def ball_bound(forms: Matrix, area: Area, bits: int) -> tuple[Vector, Vector]:
+    """``max r . x`` over the area, and the multipliers (R,) of the ball's row that prove it; 0 for a box.
+
+    Multipliers have so many significant bits. Each one mu proves ``mu e + max(r . x - mu kappa(x))``, e being the radius (l2: its
+    square); that is convex in mu.
+    """
+    none = np.zeros(len(forms))
+    if not area.round or area.radius is None:
+        return largest(forms, area, none, 1.0), none
+    order = 2.0 if area.norm is Norm.L2 else 1.0
+    e = area.radius if area.norm is Norm.L1 else area.radius**2
+
+    def value(mu: Vector) -> Vector:
+        return mu * e + largest(forms, area, mu, order)
+
+    chosen = _shortened(_knapsack(forms, area, e) if area.norm is Norm.L1 else _bisected(forms, area, e), bits)
+    plain, priced = value(none), value(chosen)
+    return np.minimum(plain, priced), np.where(priced < plain, chosen, 0.0)
+
+
+def _steps(forms: Matrix, area: Area, price: Matrix | None = None) -> Matrix:
+    """How far each coordinate goes: to its end, or for l2 and a positive price no farther than that pays."""
+    assert area.center is not None
+    room = np.where(forms > 0, area.upper - area.center, area.center - area.lower)
+    return room if price is None else np.minimum(room, np.abs(forms) / (2.0 * price))
+
+
+def _knapsack(forms: Matrix, area: Area, e: float) -> Vector:
+    """l1: coordinates move in the order of their coefficients until e is spent; the last one's coefficient is the price."""
+    order = np.argsort(-np.abs(forms), axis=1)
+    spent = np.cumsum(np.take_along_axis(_steps(forms, area), order, axis=1), axis=1)
+    last = np.argmax(spent >= e, axis=1)[:, None]
+    price = np.take_along_axis(np.take_along_axis(np.abs(forms), order, axis=1), last, axis=1)[:, 0]
+    return np.asarray(np.where(spent[:, -1] > e, price, 0.0))
+
+
+def _bisected(forms: Matrix, area: Area, e: float) -> Vector:
+    """l2: the price at which the best point is e away, squared."""
+    high = np.linalg.norm(forms, axis=1) / (2.0 * np.sqrt(max(e, 1e-300))) + 1e-300
+    low = np.zeros(len(forms))
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        far = np.square(_steps(forms, area, np.maximum(middle, 1e-300)[:, None])).sum(axis=1) > e
+        low, high = np.where(far, middle, low), np.where(far, high, middle)
+    return np.asarray(high)
+
+
+def _shortened(values: Vector, bits: int) -> Vector:
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent))

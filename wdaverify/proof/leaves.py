@@ -1,0 +1,208 @@
+"""How a node is closed: multipliers become evidence, with as few bits as the rule needs, and are checked before they are written.
+
+* *empty*: nonnegative weights of rows, multipliers of rows about inputs and of the ball prove ``0 < 0``.
+* *bound*: the rule bounds ``g - lambda kappa`` by the value of the claim; the leaf states no value of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wdaverify._types import Norm
+from wdaverify.bounds.lagrangian import pull_back_priced
+from wdaverify.proof.cost import along_vector, ball_bound, euclidean_vector, largest, largest_power
+from wdaverify.proof.evidence import Evidence
+from wdaverify.proof.sweep import DEFAULT_BITS, Collector, Slopes, default_sweep
+
+if TYPE_CHECKING:
+    from wdaverify._types import Vector
+    from wdaverify.proof.context import Context
+    from wdaverify.search.ceiling import Multipliers
+    from wdaverify.search.question import Question
+    from wdaverify.search.relaxation import Path
+
+Record = dict[str, Any]
+
+_BITS = (8, 14, 26, 44)
+"""Fractional bits of slopes and multipliers, few first."""
+
+_SAFETY = 4.0
+"""Factor on the errors of a float64 sweep."""
+
+_ULP = 2.0**-48
+"""Relative error of the sums outside the sweep."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """Rows of a question that cannot all be nonnegative at once.
+
+    Attributes
+    ----------
+    ids, side_ids
+        The judge's number of each row, and of each row about inputs; ``None`` for one that it does not number.
+    """
+
+    question: Question
+    ids: tuple[int, ...]
+    side_ids: tuple[int | None, ...] = ()
+
+
+def node_slopes(context: Context, path: Path) -> tuple[Slopes, Vector]:
+    """Bounds and default slopes at a node, and the decided phases: 1, -1 or 0, shape (neurons,)."""
+    lower, upper = context.lower.copy(), context.upper.copy()
+    decided = np.zeros(len(lower))
+    for d in path:
+        k = abs(d) - 1
+        decided[k] = 1.0 if d > 0 else -1.0
+        if d > 0:
+            lower[k] = max(lower[k], 0.0)
+        else:
+            upper[k] = min(upper[k], 0.0)
+    return Slopes.of(lower, upper), decided
+
+
+class EmptyLeaves:
+    """Closes nodes where the rows of a target contradict each other.
+
+    Attributes
+    ----------
+    missed
+        What the goal reaches, from above, at a node where every neuron is decided and that cannot be closed.
+    """
+
+    goal: int | None = None
+    """The relaxation is aimed at the least of all rows."""
+
+    def __init__(self, context: Context, target: Target) -> None:
+        self.missed = 0.0
+        self.question = target.question
+        self._context, self._target = context, target
+        self._compiled, self._charges = context.network.compiled, context.bounds.charges
+
+    def by_default(self) -> Record | None:
+        """A leaf for the whole area, by one row and the judge's own slopes."""
+        question, context = self.question, self._context
+        seeds = {self._compiled.output: question.rows}
+        pulled = default_sweep(self._compiled, self._charges, seeds, Slopes.of(context.lower, context.upper))
+        values, balls = ball_bound(pulled.coefficients, context.area, DEFAULT_BITS)
+        sizes = np.abs(values) + np.abs(pulled.constant) + np.abs(question.offsets)
+        values = values + pulled.constant + question.offsets + _SAFETY * (pulled.error + _ULP * sizes)
+        best = int(np.argmin(values))
+        if not values[best] < 0.0:
+            return None
+        return _leaf("empty", Evidence(rows={self._target.ids[best]: 1.0}, ball=float(balls[best])))
+
+    def close(self, path: Path, multipliers: Multipliers) -> Record | None:
+        """A leaf that the multipliers prove at a node, ``None`` if they do not."""
+        scale = _power_of_two(multipliers)
+        weights, side, wanted = multipliers.weights * scale, multipliers.side * scale, multipliers.pi * scale
+        wanted = np.where(self._context.bounds.unstable, wanted, np.nan)
+        slopes, decided = node_slopes(self._context, path)
+        for bits in _BITS:
+            collector = Collector(slopes, decided, wanted, bits)
+            if self._value(collector, _rounded(weights, bits), _rounded(side, bits), bits) < 0.0:
+                return _leaf("empty", collector.evidence)
+        return None
+
+    def _value(self, collector: Collector, weights: Vector, side: Vector, bits: int) -> float:
+        """What the collector's evidence and these weights of the rows prove of 0, from above."""
+        question, evidence = self.question, collector.evidence
+        seeds = {self._compiled.output: (weights @ question.rows)[None]}
+        pulled = pull_back_priced(self._compiled, self._charges, seeds, collector.price)
+        side = np.where([k is not None for k in self._target.side_ids], side, 0.0) if len(side) else side
+        rows = [*zip(self._target.ids, weights, strict=True), *zip(self._target.side_ids, side, strict=True)]
+        evidence.rows.update({k: float(w) for k, w in rows if w > 0 and k is not None})
+        values, balls = ball_bound(pulled.coefficients + side @ question.side_rows, self._context.area, bits + 8)
+        evidence.ball = float(balls[0])
+        offsets = np.concatenate([weights * question.offsets, side * question.side_offsets])
+        size = abs(float(values[0])) + abs(float(pulled.constant[0])) + float(np.abs(offsets).sum())
+        value = float(values[0]) + float(pulled.constant[0]) + float(offsets.sum())
+        value += _SAFETY * (float(pulled.error[0]) + _ULP * size)
+        return value if np.isfinite(value) else np.inf
+
+
+class BoundLeaves:
+    """Closes nodes where a form of the logits, less a price on the distance from the sample, is at most a value.
+
+    Parameters
+    ----------
+    question
+        One row, which is the form, with the value taken off.
+    price, order
+        lambda and p of ``kappa = ||x - x_i||^p``; the area has the sample and the norm.
+
+    Attributes
+    ----------
+    missed
+        As of `EmptyLeaves`: by how much the value was too low.
+    """
+
+    goal: int | None = 0
+    """The relaxation is aimed at the one row."""
+
+    def __init__(self, context: Context, question: Question, price: float, order: float) -> None:
+        self.question, self.missed = question, 0.0
+        self._context, self._price, self._order = context, price, order
+        self._compiled, self._charges = context.network.compiled, context.bounds.charges
+        self._empty = EmptyLeaves(context, Target(question, (0,)))
+
+    def by_default(self) -> Record | None:
+        """A leaf for the whole area by the judge's own slopes."""
+        slopes, _ = node_slopes(self._context, ())
+        evidence = Evidence()
+        pulled = default_sweep(self._compiled, self._charges, {self._compiled.output: self.question.rows}, slopes)
+        closed = self._value(pulled.coefficients, pulled.constant, pulled.error, evidence, DEFAULT_BITS) <= 0.0
+        return _leaf("bound", evidence) if closed else None
+
+    def close(self, path: Path, multipliers: Multipliers) -> Record | None:
+        """A leaf that the multipliers prove at a node, ``None`` if they do not; a node without points is *empty*."""
+        if not multipliers.weights.any():
+            return self._empty.close(path, multipliers)
+        wanted = np.where(self._context.bounds.unstable, multipliers.pi, np.nan)
+        slopes, decided = node_slopes(self._context, path)
+        for bits in _BITS:
+            collector = Collector(slopes, decided, wanted, bits)
+            seeds = {self._compiled.output: self.question.rows}
+            pulled = pull_back_priced(self._compiled, self._charges, seeds, collector.price)
+            if self._value(pulled.coefficients, pulled.constant, pulled.error, collector.evidence, bits) <= 0.0:
+                return _leaf("bound", collector.evidence)
+        return None
+
+    def _value(self, forms: Vector, constant: Vector, error: Vector, evidence: Evidence, bits: int) -> float:
+        """What a swept form proves of the question's row less the price, from above."""
+        area = self._context.area
+        if self._price > 0.0 and area.norm is Norm.L2 and self._order == 1.0:
+            vector = euclidean_vector(forms[0], area, self._price, bits + 6)
+            evidence.along = {k: float(v) for k, v in enumerate(vector) if v}
+            value = float(along_vector(forms, area, vector)[0])
+        elif self._price > 0.0 and self._order > 1.0 and area.norm is not Norm.L2:
+            values, alpha, beta = largest_power(forms, area, np.array([self._price]), self._order)
+            value, evidence.line = float(values[0]), (float(alpha[0]), float(beta[0]))
+        elif self._price > 0.0:
+            value = float(largest(forms, area, np.array([self._price]), self._order)[0])
+        else:
+            values, balls = ball_bound(forms, area, bits + 8)
+            value, evidence.ball = float(values[0]), float(balls[0])
+        offset = float(self.question.offsets[0])
+        reach = float(np.abs(forms[0]) @ np.maximum(np.abs(area.lower), np.abs(area.upper)))
+        size = abs(value) + abs(float(constant[0])) + abs(offset) + reach
+        value = value + float(constant[0]) + offset + _SAFETY * (float(error[0]) + _ULP * size)
+        return value if np.isfinite(value) else np.inf
+
+
+def _leaf(kind: str, evidence: Evidence) -> Record:
+    return {"t": "leaf", "k": kind, **evidence.fields()}
+
+
+def _rounded(values: Vector, bits: int) -> Vector:
+    return np.asarray(np.round(values * 2.0**bits) / 2.0**bits)
+
+
+def _power_of_two(multipliers: Multipliers) -> float:
+    """The factor that brings the largest weight, or else the largest price, near 1."""
+    largest_weight = float(np.max(multipliers.weights, initial=0.0)) or float(np.max(np.abs(multipliers.pi), initial=0.0))
+    return float(2.0 ** -np.frexp(largest_weight)[1]) if largest_weight > 0 and np.isfinite(largest_weight) else 1.0

@@ -1,0 +1,83 @@
+"""Numbers as proofs write them: short dyadics, and the roundings of the judge (../shared proof format, "Numbers").
+
+A dyadic is ``m 2^e`` with integers m and e. Every float64 is one, and so is every slope and multiplier of a proof.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DIGITS = 10**17
+"""Integers below this are written as such."""
+
+
+def written(value: Fraction | float) -> int | str:
+    """The JSON form of a finite number: an integer, a C hex float without trailing zeros, or ``p/q``.
+
+    Examples
+    --------
+    >>> written(3.0), written(0.75), written(Fraction(-1, 3))
+    (3, '0x1.8p-1', '-1/3')
+    """
+    number = Fraction(value)
+    if number.denominator == 1 and abs(number) < _DIGITS:
+        return int(number)
+    try:
+        nearest = float(number)
+    except OverflowError:
+        nearest = math.inf
+    if math.isfinite(nearest) and Fraction(nearest) == number:
+        mantissa, exponent = nearest.hex().split("p")
+        return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}p{exponent}"
+    return str(number)
+
+
+def packed(values: Mapping[int, float]) -> list[Any]:
+    """A packed list ``[q, [id, v, ...]]`` of dyadic values: each ``v / 2^q`` with integers v, ascending ids.
+
+    Examples
+    --------
+    >>> packed({3: 0.75, 1: 2.0})
+    [2, [1, 8, 3, 3]]
+    """
+    exact = {k: Fraction(values[k]) for k in sorted(values)}
+    bits = max((v.denominator.bit_length() - 1 for v in exact.values()), default=0)
+    flat: list[Any] = []
+    for k, v in exact.items():
+        scaled = v.numerator << (bits - v.denominator.bit_length() + 1)
+        flat += [k, scaled if abs(scaled) < 1 << 63 else written(v)]
+    return [bits, flat]
+
+
+def rounded32(value: Fraction, *, up: bool) -> Fraction:
+    """The nearest number with 32 significant bits above (or below) a rational.
+
+    Examples
+    --------
+    >>> rounded32(Fraction(3, 4), up=True) == Fraction(3, 4), rounded32(Fraction(1, 3), up=False) < Fraction(1, 3)
+    (True, True)
+    """
+    return outward(value, 32, up=up)
+
+
+def outward(value: Fraction, bits: int, *, up: bool) -> Fraction:
+    """The nearest number with so many significant bits that is not below (or not above) a rational."""
+    if value == 0:
+        return value
+    size = abs(value)
+    exponent = size.numerator.bit_length() - size.denominator.bit_length() - bits
+    while size >= Fraction(2) ** (exponent + bits):
+        exponent += 1
+    while size < Fraction(2) ** (exponent + bits - 1):
+        exponent -= 1
+    unit = Fraction(2) ** exponent
+    units = size / unit
+    whole = units.numerator // units.denominator
+    if whole != units and (value > 0) == up:
+        whole += 1
+    return unit * whole if value > 0 else -unit * whole

@@ -1,0 +1,177 @@
+"""Proofs of worst-case risks of the margin and the hinge loss: prices of all samples from above, an exact plan from below.
+
+Duality: ``risk <= lambda r^p + sum_i w_i s_i`` with ``s_i >= phi_i(lambda)``; for order inf s_i bounds the loss in the ball of
+the radius. The plan says which s_i to aim at: its points bound phi_i from below, and what is left to the reported upper end is
+shared by all samples. The hinge loss has the margin's price, since ``max(0, 1 + m) - lambda kappa <= max(0, 1 + s)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wdaverify._types import Norm
+from wdaverify.proof.area import Area
+from wdaverify.proof.distances import box_of
+from wdaverify.proof.ends import moved_lower, moved_upper, room
+from wdaverify.proof.numbers import written
+from wdaverify.proof.plans import exact_cost, exact_plan
+from wdaverify.proof.powers96 import power, rational_order
+from wdaverify.proof.prices import Price, PriceProof
+from wdaverify.risk.audit import Auditor
+from wdaverify.transport import GroundCost, round_up
+
+if TYPE_CHECKING:
+    from wdaverify._types import Matrix
+    from wdaverify.domain import Box
+    from wdaverify.proof.ledger import Ledger
+    from wdaverify.risk.certificate import CurvePoint, RiskCertificate
+
+_PROHIBITIVE = 2.0**30
+"""The multiplier at radius 0, where it costs nothing."""
+
+_ATTEMPTS = 4
+"""Values that are tried for a price."""
+
+
+def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
+    """Claim both ends at every radius."""
+    box = box_of(certificate.domain, certificate.network.inputs)
+    if box is None or not (box.bounded or math.isinf(certificate.ball.order)):
+        return
+    auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
+    for k, point in enumerate(certificate.curve):
+        _RiskProof(ledger, certificate, box, auditor, k, point).prove()
+
+
+class _RiskProof:
+    """The proof at one radius."""
+
+    def __init__(
+        self, ledger: Ledger, certificate: RiskCertificate, box: Box, auditor: Auditor, number: int, point: CurvePoint
+    ) -> None:
+        self._ledger, self._certificate, self._box, self._auditor, self._point = ledger, certificate, box, auditor, point
+        self._ball = replace(certificate.ball, radius=point.radius)
+        self._pointer = f"/curve/{number}/worst_case_risk"
+        self._finite = math.isfinite(self._ball.order)
+        self._weight = (point.multiplier or 0.0) if self._finite else 0.0
+        if self._finite and point.radius == 0.0:
+            self._weight = _PROHIBITIVE
+        order = rational_order(self._ball.order) if self._finite else Fraction(1)
+        self._order = order
+
+    def prove(self) -> None:
+        """Claim both ends, if both can be proved."""
+        plan = (
+            None if self._order is None else exact_plan(self._point.plan, self._certificate.data, self._ball, self._auditor.loss)
+        )
+        if plan is None or self._order is None or not self._priced():
+            return
+        lower = moved_lower(self._point.risk, plan.value)
+        found = self._upper() if lower is not None and math.isfinite(self._point.risk.upper) else None
+        if lower is None or found is None:
+            return
+        terms, upper = found
+        shared: dict[str, Any] = {
+            "radius": written(self._ball.radius), "order": written(self._order) if self._finite else "inf",
+            "norm": str(self._ball.norm), "loss": self._certificate.loss,
+        }  # fmt: skip
+        multiplier = {"lambda_": written(self._weight)} if self._finite else {}
+        above = self._ledger.claim(
+            "risk_upper", about=(self._pointer, "upper"), **shared, **multiplier, terms=terms, value=written(upper)
+        )
+        below = self._ledger.claim("risk_lower", about=(self._pointer, "lower"), **shared, atoms=plan.atoms, value=written(lower))
+        self._ledger.rest(self._pointer, (above, below), lower=lower, upper=upper)
+
+    def _priced(self) -> bool:
+        """Whether there is a rule for this cost: in l2 only for lengths and their squares."""
+        return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
+
+    def _upper(self) -> tuple[list[dict[str, Any]], float] | None:
+        """The terms of all samples, and the end that they prove."""
+        data = self._certificate.data
+        paid = Fraction(self._weight) * self._power(up=True)
+        least = [self._least(i) for i in range(data.count)]
+        base = paid + sum((w * v for w, v in zip(data.fractions, least, strict=True)), Fraction(0))
+        allowed = Fraction(room(self._point.risk))
+        slack = Fraction(self._point.risk.upper) - base
+        if slack < allowed / 4:
+            slack += allowed
+        if slack <= 0:
+            return None
+        terms, total = [], paid
+        for i, value in enumerate(least):
+            found = self._price(i, value, slack)
+            if found is None:
+                return None
+            terms.append({"price": [[found[0], 1]]})
+            total += data.fractions[i] * found[1]
+        upper = moved_upper(self._point.risk, total)
+        return None if upper is None else (terms, upper)
+
+    def _power(self, *, up: bool) -> Fraction:
+        assert self._order is not None
+        return power(Fraction(self._ball.radius), self._order, up=up) if self._finite else Fraction(0)
+
+    def _least(self, sample: int) -> Fraction:
+        """The largest priced loss among the sample's own points: phi is at least that."""
+        assert self._order is not None
+        center = self._certificate.data.x[sample]
+        own = [atom.point for atom in self._point.plan.atoms if atom.source == sample]
+        values = []
+        for point in [center, *own]:
+            cost = exact_cost(point, center, self._ball, self._order)
+            values.append(self._auditor.loss(sample, point) - Fraction(self._weight) * cost)
+        return max(values)
+
+    def _price(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
+        """The claim that a sample's priced loss is at most a value, and that value; half the slack above `least` comes first."""
+        certificate, ball = self._certificate, self._ball
+        shift = 1.0 if certificate.loss == "hinge" else 0.0
+        rivals = _rivals(certificate.network.outputs, int(certificate.data.y[sample]))
+        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
+        value = round_up(least + slack / 2 - Fraction(shift))
+        for _ in range(_ATTEMPTS):
+            price = Price(certificate.network, self._area(sample), rivals, value, ground, self._weight)
+            proof = PriceProof(price, self._ledger.backend, self._ledger.deadline)
+            claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value))
+            if claim is not None:
+                exact = Fraction(value)
+                return claim, max(Fraction(0), 1 + exact) if shift else exact
+            if not 0.0 < proof.missed < math.inf:
+                return None
+            value = round_up(Fraction(value) + Fraction(proof.missed) * 2 + slack / 16)  # the points were not the best ones
+        return None
+
+    def _area(self, sample: int) -> Area:
+        """Where the sample can go."""
+        center, ball = self._certificate.data.x[sample], self._ball
+        if self._finite:
+            return Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm)
+        return Area.ball(self._box, center, ball.radius, ball.norm)
+
+    def _fields(self, sample: int, value: float) -> dict[str, Any]:
+        """What the claim says."""
+        norm, end = str(self._ball.norm), written(value)
+        fields: dict[str, Any] = {
+            "sample": sample, "norm": norm, "p": written(self._ball.order) if self._finite else 1,
+            "lambda_": written(self._weight), "loss": "margin", "value": end,
+        }  # fmt: skip
+        if self._finite:
+            return {**fields, "cutoff": end}
+        return {**fields, "ball": {"sample": sample, "norm": norm, "radius": written(self._ball.radius)}}
+
+
+def _rivals(outputs: int, label: int) -> Matrix:
+    """Rows ``e_j - e_y``, j increasing."""
+    rows = np.eye(outputs)
+    rows[:, label] -= 1.0
+    return np.delete(rows, label, axis=0)
+
+
+def _exact(ends: Any) -> tuple[Fraction, ...]:
+    return tuple(map(Fraction, ends.tolist()))

@@ -1,0 +1,181 @@
+"""Prices: ``g(x) - lambda ||x - x_i||^p <= s`` on the whole domain, for one margin g of one sample.
+
+Points where that fails have a cutoff to beat, and so lie near the sample: the multiplier o of the cutoff's row in a rule for
+``+-x_k`` narrows the box (x_k then is bounded by x_ik plus what g can rise, divided by lambda), intervals and linear bounds of
+the smaller box are better, and the box shrinks again, until the tree takes over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wdaverify._types import Norm
+from wdaverify.proof.context import Context
+from wdaverify.proof.cost import largest, largest_power
+from wdaverify.proof.leaves import BoundLeaves
+from wdaverify.proof.numbers import outward, written
+from wdaverify.proof.refutation import refuted
+from wdaverify.proof.sweep import Slopes, default_sweep
+from wdaverify.search.cost import CostTerm
+from wdaverify.search.question import Question
+
+if TYPE_CHECKING:
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import Matrix, Vector
+    from wdaverify.ir.network import Network
+    from wdaverify.program.backend import Backend
+    from wdaverify.proof.area import Area
+    from wdaverify.proof.ledger import Emit
+    from wdaverify.transport import GroundCost
+
+_ROUNDS = 6
+"""Times that a box is narrowed."""
+
+_WORTH = 0.5
+"""An end of the box is stated if it moves by this part of the width."""
+
+_GOES_ON = 0.3
+"""Another round follows when the widths shrank by this part altogether."""
+
+_FACTORS = (1.0, 1.25, 2.0, 4.0)
+"""Multipliers of the cutoff's row, times 1 / lambda."""
+
+_BITS = 20
+"""Significant bits of ends and multipliers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Price:
+    """What is claimed of one sample.
+
+    Attributes
+    ----------
+    area
+        The domain, with the sample and the norm; for order inf the ball.
+    rivals
+        The targets: rows (J, K) of the logits.
+    value
+        s.
+    ground, weight
+        The cost and lambda.
+    """
+
+    network: Network
+    area: Area
+    rivals: Matrix
+    value: float
+    ground: GroundCost
+    weight: float
+
+
+class PriceProof:
+    """The proof of one price.
+
+    Attributes
+    ----------
+    missed
+        By how much the value seems too low, after a proof that failed.
+    """
+
+    def __init__(self, price: Price, backend: Backend, deadline: Deadline) -> None:
+        self._price, self._backend, self._deadline, self.missed = price, backend, deadline, 0.0
+
+    def run(self, emit: Emit) -> bool:
+        """Whether all targets are proved, with records to `emit`."""
+        price = self._price
+        root = Context.of(price.network, price.area, emit)
+        if len(price.rivals) > 1:
+            emit({"t": "targets"})
+        return all(self._target(root, row, emit) for row in price.rivals)
+
+    def _target(self, root: Context, row: Vector, emit: Emit) -> bool:
+        price = self._price
+        question = Question(row[None], np.array([-price.value]), np.zeros((0, price.network.inputs)), np.zeros(0))
+        context = _narrowed(price, root, question, emit) if price.weight > 0 else root
+        leaves = BoundLeaves(context, question, price.weight, price.ground.order)
+        assert price.area.center is not None
+        cost = CostTerm(price.area.center, price.ground, price.weight) if price.weight > 0 else None
+        done = refuted(context, leaves, self._backend, emit, self._deadline, cost=cost)
+        self.missed = leaves.missed
+        return done
+
+
+def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Context:
+    """The part of the root where a point can beat the cutoff."""
+    context = root
+    for _ in range(_ROUNDS):
+        leaves = BoundLeaves(context, question, price.weight, price.ground.order)
+        if leaves.by_default() is not None:
+            return context
+        area = _smaller_box(price, context, question, emit)
+        before, after = context.area.upper - context.area.lower, area.upper - area.lower
+        if area is context.area:
+            return context
+        emit({"t": "refresh"})
+        context = Context.of(price.network, area, emit, context)
+        if after.sum() > (1.0 - _GOES_ON) * before.sum():
+            return context
+    return context
+
+
+def _smaller_box(price: Price, context: Context, question: Question, emit: Emit) -> Area:
+    """The box narrowed by the cutoff's row; the same area if that is not worth it."""
+    area, n = context.area, price.network.inputs
+    values, evidence = _coordinate_bounds(price, context, question)
+    center = area.center
+    assert center is not None
+    low, high = list(area.low), list(area.high)
+    for k in range(n):
+        width = area.upper[k] - area.lower[k]
+        record: dict[str, Any] = {"t": "bound", "x": k}
+        for side, value, (multiplier, *line) in (("hi", values[k], evidence[k]), ("lo", values[n + k], evidence[n + k])):
+            sign = 1 if side == "hi" else -1
+            if not np.isfinite(value):
+                continue
+            # the box keeps the sample, where kappa is 0
+            end = max(outward(Fraction(float(value)), _BITS, up=True), sign * Fraction(float(center[k])))
+            if sign * (area.upper[k] if side == "hi" else area.lower[k]) - float(end) < _WORTH * width:
+                continue
+            record[side], record["e" + side] = written(sign * end), {"o": written(multiplier)}
+            if line[0] > 0:
+                record["e" + side]["young"] = [written(v) for v in line]
+            if side == "hi":
+                high[k] = min(high[k], end)
+            else:
+                low[k] = max(low[k], -end)
+        if len(record) > 2:
+            emit(record)
+    return area if (low, high) == (list(area.low), list(area.high)) else replace(area, low=tuple(low), high=tuple(high))
+
+
+def _coordinate_bounds(price: Price, context: Context, question: Question) -> tuple[Vector, Matrix]:
+    """Upper bounds of ``x_k`` and of ``-x_k`` (2n,) where the cutoff is beaten, and what proves them.
+
+    Returns
+    -------
+    bounds, evidence
+        Evidence has shape (2n, 3): the cutoff's multiplier, and the line below the power, whose slope is 0 where none is needed.
+    """
+    area, n = context.area, price.network.inputs
+    compiled, slopes = price.network.compiled, Slopes.of(context.lower, context.upper)
+    pulled = default_sweep(compiled, context.bounds.charges, {compiled.output: question.rows}, slopes)
+    units = np.concatenate([np.eye(n), -np.eye(n)])
+    best, chosen = np.full(2 * n, np.inf), np.zeros((2 * n, 3))
+    for factor in _FACTORS:
+        mu = float(outward(Fraction(factor / price.weight), _BITS, up=True))
+        forms = units + mu * pulled.coefficients
+        weights, lines = np.full(2 * n, mu * price.weight), [np.zeros(2 * n), np.zeros(2 * n)]
+        if price.ground.order > 1.0 and area.norm is not Norm.L2:
+            priced, *lines = largest_power(forms, area, weights, price.ground.order)
+        else:
+            priced = largest(forms, area, weights, price.ground.order)
+        rest = mu * (float(pulled.constant[0]) + float(question.offsets[0]))
+        error = mu * 4.0 * float(pulled.error[0]) + 2.0**-44 * (np.abs(priced) + abs(rest) + 1.0)
+        values = priced + rest + error
+        chosen = np.where((values < best)[:, None], np.column_stack([np.full(2 * n, mu), *lines]), chosen)
+        best = np.minimum(best, values)
+    return best, chosen

@@ -1,0 +1,113 @@
+"""Cells without generic points: phases that hold together only on a face.
+
+Where every neuron is determined, ``max t: s_n z_n(x) >= t`` over the box says how thick a cell is. With 0 as the maximum its
+multipliers prove ``sum mu_n s_n z_n <= 0``: points with all z_n of their strict signs are none. Float multipliers are rounded to
+few bits, and the sum is bounded exactly.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from wdaverify.ir.exact import exact_affine
+from wdaverify.ir.ops import Affine, Input
+from wdaverify.ir.rational import common_denominator
+from wdaverify.program.backend import SolveOptions
+from wdaverify.program.program import Program, Sense
+from wdaverify.proof.evidence import Evidence
+from wdaverify.proof.leaves import node_slopes
+
+if TYPE_CHECKING:
+    from wdaverify._types import Matrix, Vector
+    from wdaverify.program.backend import Backend
+    from wdaverify.proof.context import Context
+    from wdaverify.search.relaxation import Path
+
+_BITS = (0, 1, 2, 4, 8, 16, 24)
+"""Fractional bits of multipliers, few first."""
+
+_LARGEST = 2**16
+"""Neurons times inputs, beyond which cells are not looked at."""
+
+
+def thin_leaf(context: Context, path: Path, backend: Backend) -> dict[str, Any] | None:
+    """A leaf *thin* (or *empty*) for a node where every neuron is determined; ``None`` if it has generic points, or may have."""
+    network = context.network
+    if not path or network.compiled.neurons * network.inputs > _LARGEST:
+        return None
+    slopes, decided = node_slopes(context, path)
+    forms = _exact_forms(context, np.where(decided != 0, decided, slopes.modes()))
+    split = [abs(d) - 1 for d in path]
+    rows = np.array([[float(decided[n]) * float(v) for v in forms[n]] for n in split])
+    weights = _multipliers(context, rows, backend)
+    if weights is None:
+        return None
+    for bits in _BITS:
+        rounded = [Fraction(round(float(w) * 2.0**bits), 1 << bits) for w in weights / max(float(weights.max()), 1e-300)]
+        if not any(rounded):
+            continue
+        chosen = {n: w for w, n in zip(rounded, split, strict=True) if w}
+        columns = range(network.inputs + 1)
+        total = [sum((w * int(decided[n]) * forms[n][k] for n, w in chosen.items()), Fraction(0)) for k in columns]
+        value = _largest(context, total)
+        if value <= 0:
+            evidence = Evidence(phases={n: float(w) for n, w in chosen.items()})
+            return {"t": "leaf", "k": "empty" if value < 0 else "thin", **evidence.fields()}
+    return None
+
+
+def _multipliers(context: Context, rows: Matrix, backend: Backend) -> Vector | None:
+    """Multipliers of ``s_n z_n - t >= 0`` where t is largest; rows hold the coefficients and then the constant."""
+    area, (count, width) = context.area, rows.shape
+    scale = np.abs(rows).max(axis=1, keepdims=True)
+    scaled = rows / np.where(scale > 0, scale, 1.0)
+    matrix = np.column_stack([scaled[:, :-1], -np.ones(count)])
+    objective = np.zeros(width)
+    objective[-1] = 1.0
+    program = Program(
+        objective=objective, matrix=csr_array(matrix), row_lower=-scaled[:, -1], row_upper=np.full(count, np.inf),
+        lower=np.append(area.lower, -4.0 - np.abs(scaled).sum()), upper=np.append(area.upper, 4.0 + np.abs(scaled).sum()),
+        integer=np.zeros(width, dtype=np.bool_), sense=Sense.MAXIMISE,
+    )  # fmt: skip
+    duals = backend.solve(program, SolveOptions()).row_duals
+    if duals is None or duals.shape != (count,) or not np.isfinite(duals).all():
+        return None
+    return np.abs(duals) / np.where(scale[:, 0] > 0, scale[:, 0], 1.0)
+
+
+def _largest(context: Context, form: list[Fraction]) -> Fraction:
+    """The largest value of an affine form over the box."""
+    low, high = context.area.low, context.area.high
+    return sum((max(c * a, c * b) for c, a, b in zip(form, low, high, strict=False)), form[-1])
+
+
+def _exact_forms(context: Context, modes: Vector) -> list[list[Fraction]]:
+    """Coefficients and constant of every z as a form of the inputs, where each neuron has its mode."""
+    network, n = context.network, context.network.inputs
+    columns: list[dict[str, Any]] = []
+    for k in range(n + 1):  # the columns of the linear part, then the constant
+        values: dict[str, Any] = {}
+        first = 0
+        for name in network.order:
+            op, sources = network.op(name), network.sources(name)
+            if isinstance(op, Input):
+                unit, q = common_denominator([[Fraction(int(j == k)) for j in range(n)]])
+                values[name] = unit[0], q
+            elif isinstance(op, Affine):
+                total, q = exact_affine(op, [values[s] for s in sources])
+                values[name] = (total if k == n else total - op.rational.bias * (q // op.rational.denominator)), q
+            else:
+                total, q = values[sources[0]]
+                values[name] = np.where(modes[first : first + op.size] > 0, total, 0).astype(object), q
+                first += op.size
+        columns.append(values)
+    names = [network.sources(name)[0] for name in network.relu_nodes]
+    return [
+        [Fraction(int(column[name][0][i]), int(column[name][1])) for column in columns]
+        for name in names
+        for i in range(network.size(name))
+    ]
