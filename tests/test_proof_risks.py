@@ -27,14 +27,15 @@ THREATS = (("linf", 1.0), ("l1", 1.0), ("linf", np.inf), ("l1", np.inf), ("l2", 
 
 
 @given(
-    st.one_of(small_networks(outputs=2), degenerate_networks(outputs=2)),
+    st.one_of(st.tuples(small_networks(outputs=2), st.just(True)), st.tuples(degenerate_networks(outputs=2), st.just(False))),
     st.sampled_from(THREATS),
     st.sampled_from(("margin", "hinge", "zero-one")),
     st.sampled_from((0.0, 0.05, 0.4)),
     st.integers(0, 2**31),
 )
-@settings(max_examples=15, deadline=None)
-def test_risks_of_small_networks_are_proved(network, threat, loss, radius, seed):
+@settings(max_examples=8, deadline=None)
+def test_risks_of_small_networks_are_proved(drawn, threat, loss, radius, seed):
+    network, generic = drawn
     (norm, order), x = threat, np.random.default_rng(seed).uniform(-1, 1, (3, network.inputs))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -50,7 +51,7 @@ def test_risks_of_small_networks_are_proved(network, threat, loss, radius, seed)
         size = 1e-7 * max(1.0, abs(least))
         assert float(bracket["lower"]) <= most + size
         assert float(bracket["upper"]) >= least - size
-        if bracket["status"] == "exact":
+        if generic and bracket["status"] == "exact":
             assert bracket["evidence"] == "proved"
 
 
