@@ -118,3 +118,10 @@ def test_the_command_runs_a_list_and_compares(tmp_path: Path, capsys: pytest.Cap
     compared.write_text(f"{header}\n{cells.replace(',exact,', ',exact,9').replace(cells.split(',')[6], '1e9')}\n")
     assert main(["bench", str(listed), "--results", str(table), "--compare", str(compared)]) == 1
     assert "exclude each other" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "nul\0byte"])
+def test_names_that_no_file_can_have_are_said(folder: Path, name: str) -> None:
+    (folder / "list.csv").write_text(f"m.onnx,{name}\n")
+    with pytest.raises(InputError, match=r"list\.csv"):
+        read_instances(folder / "list.csv")

@@ -139,7 +139,7 @@ def test_ctrl_c_is_status_130(folder, capsys, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Exploration, "_price", stopped)
+    monkeypatch.setattr(Exploration, "_learn", stopped)
     status, out, _ = run(capsys, *PLANAR, "--loss", "margin", "--radius", "0.3", "--output", "i.json")
     saved = json.loads((folder / "i.json").read_text())
     assert (status, saved["interrupted"]) == (130, True)

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.onnx_models import IR_VERSION, node
 from wdaverify._errors import ModelError, UnsupportedOpError
+from wdaverify.ir import onnx_file
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.from_onnx import from_onnx
 from wdaverify.ir.load import load
@@ -265,3 +266,18 @@ def test_files(tmp_path: Path) -> None:
         load(tmp_path / "bad.onnx.gz")
     (tmp_path / "good.onnx.gz").write_bytes(gzip.compress((HOSTILE / "good.onnx").read_bytes()))
     assert load(tmp_path / "good.onnx.gz").relus == 2
+
+
+def test_a_packed_model_takes_no_more_memory_than_it_has_and_a_bomb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, bomb = tmp_path / "good.onnx.gz", tmp_path / "bomb.onnx.gz"
+    small.write_bytes(gzip.compress((HOSTILE / "good.onnx").read_bytes()))
+    bomb.write_bytes(gzip.compress(bytes(2**24)))
+    monkeypatch.setattr(onnx_file, "_UNPACKED", 2**20)
+    tracemalloc.start()
+    load(small)
+    with pytest.raises(ModelError, match="unpacks to more than"):
+        load(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()

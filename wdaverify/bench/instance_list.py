@@ -8,6 +8,7 @@ to the list.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -143,10 +144,11 @@ def _instance(path: Path, row: int, values: dict[str, str], timeout: float | Non
 
 def _existing(path: Path, name: str) -> Path:
     """The file beside the list; lists also name files whose packed form alone is there (VNN-COMP)."""
-    for candidate in (path.parent / name, path.parent / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate.resolve()
-    raise InputError(f"there is no file '{name}'")
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        for candidate in (path.parent / name, path.parent / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate.resolve()
+    raise InputError(f"there is no file '{name[:200]}'")
 
 
 def _timeout(text: str) -> float:

@@ -31,6 +31,9 @@ _TYPED_OPSET = 9
 """Exporters of that time wrote integer Constants although the operator's definition allowed only floats before opset 9."""
 
 _MAX_BYTES = 2**32
+_PIECE = 2**20
+_UNPACKED, _RATIO = 2**26, 200
+"""Bytes that a packed model may unpack to: so many, and so many times its own."""
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 _HINT = "only networks that are piecewise linear are supported"
 
@@ -41,21 +44,30 @@ def read_model(path: Path) -> bytes:
     Raises
     ------
     ModelError
-        If the file does not exist, cannot be read or unpacked, or is larger than 4 GiB.
+        If the file does not exist, cannot be read or unpacked, or is larger than 4 GiB or than its packed size makes likely.
     """
     if not path.exists():
         raise ModelError("file does not exist")
     try:
-        if path.suffix.lower() == ".gz":
-            with gzip.open(path) as stream:
-                content = stream.read(_MAX_BYTES + 1)
-        else:
-            content = path.read_bytes()
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise ModelError("is larger than the limit of 4 GiB")
+        return _unpacked(path, _UNPACKED + _RATIO * size) if path.suffix.lower() == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise ModelError(f"cannot be read: {error}") from None
-    if len(content) > _MAX_BYTES:
-        raise ModelError("is larger than the limit of 4 GiB")
-    return content
+
+
+def _unpacked(path: Path, limit: int) -> bytes:
+    """The content of a packed file, read in pieces: a single large read would reserve its memory at once."""
+    content = bytearray()
+    with gzip.open(path) as stream:
+        while piece := stream.read(_PIECE):
+            content += piece
+            if len(content) > min(limit, _MAX_BYTES):
+                raise ModelError(
+                    f"unpacks to more than {min(limit, _MAX_BYTES) / 2**20:.0f} MiB, which no model of this size does"
+                )
+    return bytes(content)
 
 
 def parse_model(content: bytes, file: str, folder: Path | None) -> tuple[onnx.ModelProto, ModelSource]:

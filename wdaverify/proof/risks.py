@@ -51,6 +51,7 @@ def _prove_point(
         return
     known = [claims[d.sample][1] if d.sample in claims else 0.0 for d in certificate.distances]
     most = fill(known, data.fractions, radius=ball.radius, order=ball.order, costly=False).value * (1 + _ORDERS)
+    most = min(most, Fraction(1))  # as the judge's weights add up to
     lower, upper = moved_lower(point.risk, plan.value), moved_upper(point.risk, most)
     if lower is None or upper is None:
         return
