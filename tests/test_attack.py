@@ -156,6 +156,8 @@ def test_wrong_questions_are_refused_in_one_line():
         (lambda: wv.attack(network, data, ball, restarts=-1), InputError, "restarts"),
         (lambda: wv.attack(network, data, ball, batch_size=0), InputError, "batch_size"),
         (lambda: wv.attack(network, data, ball, seed=-1), InputError, "seed"),
+        (lambda: wv.attack(network, data, ball, restarts=float("nan")), InputError, "restarts"),
+        (lambda: wv.attack(network, data, ball, batch_size=2.0), InputError, "batch_size"),
         (lambda: wv.attack(network, data, ball, kappa=0.5), InputError, "kappa"),
         (lambda: wv.attack(network, data, ball, device="abacus"), InputError, "abacus"),
         (lambda: wv.attack(network, data, ball, radii=[-1]), InputError, "radius"),

@@ -134,3 +134,34 @@ def test_modules_that_cannot_be_judged_are_refused_in_one_line(module, shape, me
     with pytest.raises(ModelError, match=message) as caught:
         wv.attack(module, wv.Dataset([[0.5, 0.5]], [0]), wv.WassersteinBall(0.1), input_shape=shape, device="cpu")
     assert "\n" not in str(caught.value)
+
+
+class _Dropping(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.linear(torch.nn.functional.dropout(x, 0.5, training=True))
+
+
+class _Undefined(_Dropping):
+    def forward(self, x):
+        return self.linear(x) * torch.nan
+
+
+def test_logits_that_are_no_function_of_the_input_are_refused():
+    statistics = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3, track_running_stats=False))
+    data = wv.Dataset(np.linspace(0.1, 0.9, 8).reshape(2, 4), [0, 1])
+    for module, said in ((_Dropping(), "chance"), (statistics, "batch"), (_Undefined(), "not numbers")):
+        with pytest.raises(ModelError, match=said):
+            wv.attack(module, data, wv.WassersteinBall(0.1), **FAST)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_a_radius_beyond_float32_is_attacked(method):
+    data = wv.Dataset([[0.5, 0.5]], [0])
+    found = wv.attack(
+        mlp([np.array([[1.0, 0.0], [0.0, 1.0]])], [np.array([0.25, 0.0])]), data, wv.WassersteinBall(1e300), method=method, **FAST
+    )
+    assert found.distances[0] <= 0.5

@@ -105,6 +105,19 @@ def test_brackets_that_exclude_each_other_are_found(folder: Path, ends: tuple[fl
     assert found.agreeing == (not wrong)
 
 
+@pytest.mark.parametrize("cells", ["exact,abc,1", "exact,1,", "exact,1;2,1", ""])
+def test_a_damaged_file_to_compare_with_is_refused_before_anything_runs(
+    cells: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Path(__file__).parents[1] / "instances" / "iris" / "iris-16-16.onnx"
+    listed, table, known = tmp_path / "list.csv", tmp_path / "out.csv", tmp_path / "known.csv"
+    listed.write_text(f"command,model,functional\nlipschitz,{model},logit:0\n", encoding="utf-8")
+    known.write_text(f"command,model,property,verdict,lower,upper\nlipschitz,{model},functional=logit:0,{cells}\n", "utf-8")
+    assert main(["bench", str(listed), "--results", str(table), "--compare", str(known), "--quiet"]) == 2
+    assert "known.csv, row 1" in capsys.readouterr().err
+    assert not table.exists()
+
+
 def test_the_command_runs_a_list_and_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = Path(__file__).parents[1] / "instances" / "iris" / "iris-16-16.onnx"
     listed, table, compared = tmp_path / "list.csv", tmp_path / "out.csv", tmp_path / "known.csv"

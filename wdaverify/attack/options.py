@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from wdaverify._errors import InputError
 from wdaverify.attack.methods import METHODS, Method
 from wdaverify.attack.victim import device_of
@@ -49,7 +51,7 @@ class AttackOptions:
             raise InputError(f"attack method '{self.method}' is unknown; give {', '.join(METHODS)}")
         for name, least in (("steps", 1), ("restarts", 1), ("batch_size", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and (value != int(value) or not least <= value < 2**62):
+            if value is not None and not (isinstance(value, int | np.integer) and least <= value < 2**62):
                 raise InputError(f"attack: {name} is {value}; give a whole number of at least {least}")
         if not (math.isfinite(self.kappa) and self.kappa >= 1):
             raise InputError(f"attack: kappa is {self.kappa}; give a number of at least 1")

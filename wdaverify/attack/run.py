@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from wdaverify._errors import DataError, DomainError, InputError
+from wdaverify._errors import DataError, DomainError, InputError, ModelError
 from wdaverify.attack.findings import Findings, question_digest
 from wdaverify.attack.memory import rows_that_fit
 from wdaverify.attack.methods import RIVALS
@@ -58,6 +58,7 @@ class Run:
         self.domain = box_per_sample(domain, "distributional attacks").sized(data.size)
         self.victim = Victim(model, data.size, input_shape=input_shape, device=options.device)
         self._check()
+        self.victim.check_steady(data.x[0])
         self.findings, self._recalled = Findings.of(data), (0, 0)
         rows = rows_that_fit(self.victim)
         self.batch_size = options.batch_size or max(1, rows // min(RIVALS, self.victim.outputs - 1))
@@ -101,6 +102,9 @@ class Run:
         for index in self._batches(np.arange(self.data.count)):
             x, labels = self.data.x[index], self.data.y[index]
             outputs = self.victim.judge(x)
+            undefined = np.flatnonzero(np.isnan(outputs).any(axis=1))
+            if len(undefined):
+                raise ModelError(f"{self.victim.name}: sample {index[undefined[0]]} has logits that are not numbers (nan)")
             errs = margins(outputs, labels) >= 0
             place = index[errs]
             distances[place] = 0.0
@@ -168,7 +172,9 @@ class Run:
             for reach in reaches:
                 # What fell within a smaller radius has fallen within this one.
                 left = torch.as_tensor(np.flatnonzero(np.isinf(self.findings.distances[index])), device=self.victim.device)
-                some, radius = rough.select(left), torch.full((len(left),), reach, device=left.device)
+                # Larger radii do not fit into float32: the ball is then smaller than it might be, which is allowed.
+                within = min(reach, torch.finfo(torch.float32).max)
+                some, radius = rough.select(left), torch.full((len(left),), within, device=left.device)
                 kept = method.in_ball(some, radius, steps=steps, restarts=restarts, candidates=candidates[left])
                 self._keep(index[left.cpu().numpy()], exact.select(left), kept.points, torch.zeros_like(left), reach)
 

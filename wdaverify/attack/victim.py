@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from wdaverify._types import Matrix
+    from wdaverify._types import Matrix, Vector
+
+_ROUNDING = 1e-6
+"""Two float64 evaluations of one point never differ by more."""
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -131,6 +134,21 @@ class Victim:
         if outputs.shape[1] < 2:
             raise ModelError(f"{self.name}: has {outputs.shape[1]} output; an attack needs at least two classes")
         return int(outputs.shape[1])
+
+    def check_steady(self, point: Vector) -> None:
+        """Refuse a module whose logits at a point (n,) depend on chance, or on the points that stand beside it in a batch.
+
+        Dropout called as a function and batch statistics outlive the evaluation mode; such logits are no function of the input.
+
+        Raises
+        ------
+        ModelError
+            If two evaluations of the point differ by more than rounding.
+        """
+        if self._network is None:
+            first, second = (self.judge(np.stack([point, point + shift]))[0] for shift in (0.0, 1.0))
+            if not np.allclose(first, second, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
+                raise ModelError(f"{self.name}: its logits depend on chance or on the batch (dropout, batch statistics)")
 
     def judge(self, points: Matrix) -> Matrix:
         """The float64 logits (R, K) by which points (R, n) are judged."""

@@ -94,7 +94,22 @@ def _read(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
         raise InputError(f"{path}: not a sound CSV file: {error}") from None
     if not rows or "verdict" not in rows[0] or not ({"onnx", "model"} & set(rows[0])):
         raise InputError(f"{path}: a file to compare with has a header with model (or onnx), property (or vnnlib) and verdict")
+    for number, row in enumerate(rows, start=1):
+        _check(path, number, row)
     return {_name(row): {k: v for k, v in row.items() if isinstance(v, str)} for row in rows}
+
+
+def _check(path: Path, number: int, row: dict[str, str]) -> None:
+    """A row has a verdict, and its ends are as many numbers below as above."""
+    if not row["verdict"]:
+        raise InputError(f"{path}, row {number}: has no verdict")
+    lower, upper = (row.get(side) or "" for side in ("lower", "upper"))
+    try:
+        ends = [[float(end) for end in side.split(";") if side] for side in (lower, upper)]
+    except ValueError:
+        raise InputError(f"{path}, row {number}: lower '{lower[:40]}' and upper '{upper[:40]}' are not numbers") from None
+    if len(ends[0]) != len(ends[1]):
+        raise InputError(f"{path}, row {number}: has {len(ends[0])} lower and {len(ends[1])} upper ends")
 
 
 def _name(row: dict[str, str]) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ def bench(
     for path in (table, output, cactus):
         if path is not None:
             json.check_writable(path, inputs=[instances, *([compare] if compare else []), *read])
+    if compare is not None:
+        against((), compare)  # what is wrong with that file is said before hours of work, not after
     started, outcomes = time.monotonic(), dict[int, Outcome]()
     try:
         with Journal(table.with_name(table.name + JOURNAL), restart=restart) as journal:
