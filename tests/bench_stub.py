@@ -35,4 +35,5 @@ def main() -> None:
         output.write_text(json.dumps({"kind": "property", "verdict": behaviour}))
 
 
-main()
+if __name__ == "__main__":
+    main()

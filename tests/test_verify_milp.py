@@ -184,7 +184,13 @@ def test_rows_of_inputs_alone_can_exclude_every_point(engine: str, inputs: int, 
 
 @pytest.mark.parametrize(
     ("options", "engine", "evidence"),
-    [([], "search", "checked"), (["--engine", "milp"], "milp", "solver"), (["--solver", "cbc"], "milp", "solver")],
+    [
+        ([], "search", "proved"),
+        (["--no-proof"], "search", "checked"),
+        (["--engine", "milp", "--no-proof"], "milp", "solver"),
+        (["--solver", "cbc", "--no-proof"], "milp", "solver"),
+        (["--engine", "milp"], "milp", "proved"),  # a solver's word, confirmed by a proof of our own
+    ],
 )
 def test_the_file_says_what_the_verdict_rests_on(
     options: list[str], engine: str, evidence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
