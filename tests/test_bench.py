@@ -62,14 +62,16 @@ def test_each_misbehaviour_costs_its_own_row(tmp_path: Path) -> None:
     assert "signal 11" in found[3].error
     assert found[4].error == "it failed"
     assert time.monotonic() - started < 25
-    assert not _stubs()
+    assert not _stubs(tmp_path)
 
 
-def _stubs() -> list[psutil.Process]:
+def _stubs(folder: Path) -> list[psutil.Process]:
+    """Processes that answer instances of a folder: other tests run beside this one."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any("bench_stub" in word for word in process.cmdline()):
+            words = process.cmdline()
+            if STUB[1] in words and any(str(folder) in word for word in words):
                 found.append(process)
     return found
 
@@ -150,7 +152,7 @@ def test_killed_at_random_moments_it_ends_like_an_uninterrupted_run(tmp_path: Pa
             process.wait()
             kills += 1
             time.sleep(0.3)
-            assert not _stubs()
+            assert not _stubs(tmp_path)
             continue
         assert process.returncode == 0
         break
@@ -167,11 +169,11 @@ def test_an_interrupt_ends_orderly(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(RUN)
     process = subprocess.Popen([sys.executable, "run.py", STUB[1]], cwd=tmp_path, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 30
-    while len(_stubs()) < 2 or not (tmp_path / "journal").read_bytes():
+    while len(_stubs(tmp_path)) < 2 or not (tmp_path / "journal").read_bytes():
         assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) != 0
-    assert not _stubs()
+    assert not _stubs(tmp_path)
     with Journal(tmp_path / "journal") as journal:
         assert len(journal.finished) == 1
