@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 import wdaverify as wv
 from tests.attack_cases import FAST, NAMES, NORMS, audited, check, labelled
@@ -13,6 +14,8 @@ from tests.networks import mlp, random_mlp
 from tests.oracles import brute_force_distance
 from tests.strategies import degenerate_networks, small_networks
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
+from wdaverify.ir.network import Network, Node
+from wdaverify.ir.ops import Affine, Input
 
 BOXES = [wv.Box(-1, 1), wv.Box.whole_space(), wv.Box([-1, 0.25], [1, 0.25]), wv.Box([-np.inf, -1], [0.5, np.inf])]
 BALL_METHODS = ["pgd", "apgd", "wda", "a3-wda"]
@@ -172,3 +175,14 @@ def test_wrong_questions_are_refused_in_one_line():
         with pytest.raises(error, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_a_margin_below_rounding_is_decided_exactly():
+    # f_0 = x + 1e-20, f_1 = x: in float64 a tie, in truth no error anywhere
+    logits = Affine((csr_array(np.ones((2, 1))),), np.array([1e-20, 0.0]))
+    network = Network.from_nodes({"x": Node(Input(1)), "f": Node(logits, ("x",))}, "f")
+    data = wv.Dataset([[0.5], [0.75]], [0, 1])
+    for method in ("wda++", "pgd"):
+        found = wv.attack(network, data, wv.WassersteinBall(0.2), method=method, device="cpu")
+        assert found.distances.tolist() == [np.inf, 0.0]
+        assert found.clean_accuracy == 0.5

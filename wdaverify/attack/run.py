@@ -17,7 +17,6 @@ from wdaverify.attack.settle import leading, settle
 from wdaverify.attack.victim import Victim
 from wdaverify.attack.wda import ranked_rivals
 from wdaverify.feature_domain import Domain, box_per_sample
-from wdaverify.losses import margins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +104,7 @@ class Run:
             undefined = np.flatnonzero(np.isnan(outputs).any(axis=1))
             if len(undefined):
                 raise ModelError(f"{self.victim.name}: sample {index[undefined[0]]} has logits that are not numbers (nan)")
-            errs = margins(outputs, labels) >= 0
+            errs = self.victim.errs(x, labels, outputs)
             place = index[errs]
             distances[place] = 0.0
             parts, targets = np.full(len(place), CLEAN), leading(outputs[errs], labels[errs])

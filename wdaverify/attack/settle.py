@@ -100,6 +100,8 @@ def settle(victim: Victim, rows: Rows, points: Tensor, radius: float | None = No
         distances = distances_up(trial, samples[left], rows.norm)
         least = firm_share * np.abs(outputs).max(axis=1)
         good = (margins(outputs, labels[left]) >= least) & (distances <= (np.inf if radius is None else radius))
+        if firm_share == 0.0 and good.any():
+            good[good] = victim.errs(trial[good], labels[left[good]], outputs[good])
         place = open_rows[left[good]]
         result.points[place], result.distances[place] = trial[good], distances[good]
         result.targets[place] = leading(outputs[good], labels[left[good]])

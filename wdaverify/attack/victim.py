@@ -14,15 +14,20 @@ import numpy as np
 import torch
 
 from wdaverify._errors import InputError, ModelError
+from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.network import Network
 from wdaverify.ir.to_torch import to_torch
+from wdaverify.losses import exact_margin, margins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from wdaverify._types import Matrix, Vector
+    from wdaverify._types import BoolArray, IntArray, Matrix, Vector
+
+_SOFT = 1e-12
+"""Margins below this size, relative to the largest logit, are decided in exact arithmetic."""
 
 _ROUNDING = 1e-6
 """Two float64 evaluations of one point never differ by more."""
@@ -149,6 +154,15 @@ class Victim:
             first, second = (self.judge(np.stack([point, point + shift]))[0] for shift in (0.0, 1.0))
             if not np.allclose(first, second, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True):
                 raise ModelError(f"{self.name}: its logits depend on chance or on the batch (dropout, batch statistics)")
+
+    def errs(self, points: Matrix, labels: IntArray, outputs: Matrix) -> BoolArray:
+        """Which points (B, n) with judged `outputs` (B, K) are errors; near 0 the margin of a network is taken exactly."""
+        found = margins(outputs, labels)
+        errors = found >= 0
+        if self._network is not None:
+            for k in np.flatnonzero(np.abs(found) < _SOFT * np.abs(outputs).max(axis=1)):
+                errors[k] = exact_margin(exact_forward(self._network, points[k].tolist()), int(labels[k]))[0] >= 0
+        return np.asarray(errors)
 
     def judge(self, points: Matrix) -> Matrix:
         """The float64 logits (R, K) by which points (R, n) are judged."""
