@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
+from wdaverify._option_checks import check_count, check_gap, check_time_limit
 from wdaverify._tolerances import DEFAULT_GAP
-from wdaverify.search.option_checks import check_count, check_gap, check_time_limit
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
