@@ -12,6 +12,10 @@ Real: TypeAlias = float | str
 """A float64, or ``"inf"`` / ``"-inf"``."""
 
 
+DECIDED = frozenset({"sat", "unsat", "exact"})
+"""Verdicts of instances that leave nothing open."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON object with fixed fields."""
 
