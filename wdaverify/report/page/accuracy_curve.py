@@ -12,6 +12,8 @@ from wdaverify.report.page.numbers import shown
 from wdaverify.report.page.transport_curve import transport_curve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wdaverify._types import Vector
     from wdaverify.report.page.material import Material
 
@@ -27,16 +29,19 @@ _SERIES = (
 def accuracy_curve(material: Material) -> Section:
     """The plot and its numbers."""
     curve = sorted(material.document["curve"], key=lambda point: point["radius"])
-    traces = [*_lines(material, curve), *_points(curve)]
+    series = (
+        _SERIES if material.document["options"]["kappa"] != 1 else _SERIES[:2]
+    )  # a mixture of one part is the pointwise attack
+    traces = [*_lines(material, curve), *_points(curve, series)]
     layout = style.layout("Wasserstein radius", "accuracy", yaxis={"range": [-0.02, 1.05], "tickformat": ".0%"})
     ends = ", ".join(f"{shown(p['radius'])}: {shown(p['worst_case_accuracy'], 4)}" for p in curve)
     label = f"Accuracy over the radius: {shown(material.document['clean_accuracy'], 4)} on the data. {ends}."
-    rows = [[number(shown(p["radius"]), p["radius"]), *(number(shown(p[name]), p[name]) for name, *_ in _SERIES)] for p in curve]
+    rows = [[number(shown(p["radius"]), p["radius"]), *(number(shown(p[name]), p[name]) for name, *_ in series)] for p in curve]
     table = Table(
         caption="Accuracies at every radius",
-        headers=("radius", *(name for _, name, *_ in _SERIES)),
+        headers=("radius", *(name for _, name, *_ in series)),
         rows=rows,
-        numeric=columns(0, 1, 2, 3),
+        numeric=columns(*range(1 + len(series))),
     )
     figure = Figure(name="accuracy-curve", label=label, traces=traces, layout=layout)
     note = (
@@ -69,7 +74,7 @@ def _lines(material: Material, curve: list[dict[str, Any]]) -> list[dict[str, An
     return lines
 
 
-def _points(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _points(curve: list[dict[str, Any]], series: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
     """Accuracies at the radii that were asked for."""
     return [
         {
@@ -81,5 +86,5 @@ def _points(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "marker": {"color": colour, "symbol": marker, "size": 10, "line": {"color": "var(--paper)", "width": 1.5}},
             "hovertemplate": "radius %{x:.6g}<br>accuracy %{y:.6g}<extra>" + name + "</extra>",
         }
-        for key, name, colour, marker, _ in _SERIES
+        for key, name, colour, marker, _ in series
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import shown, shown_bracket, shown_up
+from wdaverify.report.page.numbers import shown, shown_bracket, shown_down, shown_up
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material
@@ -27,7 +27,7 @@ def answer_lipschitz(material: Material) -> Section:
     ]  # fmt: skip
     words = [
         f"Between any two inputs of the domain, {largest['functional']} changes by at most {shown_up(value['upper'])} times "
-        f"their {largest['norm']} distance; near a point of the domain it does change by {shown(value['lower'])} times."
+        f"their {largest['norm']} distance; somewhere it changes at a rate of at least {shown_down(value['lower'])}."
     ]
     if document.get("bounds"):
         subject = "moves the expected output" if constants[0]["functional"] == "logit:0" else "raises the expected loss"

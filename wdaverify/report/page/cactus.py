@@ -39,7 +39,8 @@ def cactus(material: Material) -> Section | None:
                 "hovertemplate": "%{x} decided within %{y:.3g} s each<extra>%{fullData.name}</extra>",
             }
         )
-    layout = style.layout("instances decided", "seconds each", yaxis={"type": "log"})
+    longest = max(len(values) for values in times.values())
+    layout = style.layout("instances decided", "seconds each", xaxis={"dtick": max(1, longest // 10)}, yaxis={"type": "log"})
     label = f"Cactus plot: {len(own)} instances decided, the slowest in {seconds(max(own, default=0.0))}."
     figure = Figure(name="cactus", label=label, traces=traces, layout=layout)
     return Section(name="cactus", title="Times", values={"figure": figure, "note": "", "table": None})

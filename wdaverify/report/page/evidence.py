@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from wdaverify.report.page.material import Material
 
 _WORDS = {
-    "proved": "A proof stands in the certificate, and wdaverify check accepted it: a judge of Python's standard library alone that "
+    "proved": "A proof stands in the certificate, and wdaverify check accepted it: a judge of Python's standard library that "
     "re-proves every end in rational arithmetic, shares no code with the search, and needs neither solver nor torch nor onnx.",
-    "checked": "Both ends were recomputed rigorously: points in exact rational arithmetic over the weights as stored, bounds in float64 "
-    "with every rounding charged. No proof was kept. Solvers only proposed multipliers; they are not trusted.",
-    "solver": "A lower or upper end rests on the word of a mixed-integer solver, less a slack for its tolerances. It is not proved.",
+    "checked": "Both ends were recomputed rigorously: points in exact rational arithmetic over the weights as stored, bounds in "
+    "float64 with every rounding charged. No proof was kept. Solvers only proposed multipliers; they are not trusted.",
+    "solver": "An end rests on the word of a mixed-integer solver, less a slack for its tolerances. It is not proved.",
 }
 
 _ATTACK = (
@@ -30,6 +30,11 @@ _BENCH = (
     "timeout, memout or error is no answer about the network."
 )
 
+_REAL = (
+    "Numbers speak about the network in real arithmetic over the weights as stored. A deployed network rounds: very near a "
+    "decision boundary it may decide differently."
+)
+
 
 def evidence(material: Material) -> Section:
     """How many brackets have which evidence, and what that means."""
@@ -39,12 +44,8 @@ def evidence(material: Material) -> Section:
         )
     counts = Counter(bracket["evidence"] for bracket in _brackets(material.document))
     kinds = [{"name": name, "count": counts[name], "words": words} for name, words in _WORDS.items() if counts[name]]
-    words = [
-        "Numbers speak about the network in real arithmetic over the weights as stored. A deployed network rounds: very near a decision "
-        "boundary it may decide differently.",
-    ]
     check = f"wdaverify check {material.certificate}" if material.certificate and counts["proved"] else ""
-    return Section(name="evidence", title="What this rests on", values={"kinds": kinds, "words": words, "check": check})
+    return Section(name="evidence", title="What this rests on", values={"kinds": kinds, "words": [_REAL], "check": check})
 
 
 def _plain(material: Material) -> str:

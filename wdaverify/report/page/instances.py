@@ -20,13 +20,13 @@ _BAD = {"error", "memout"}
 def instances(material: Material) -> Section:
     """A row per instance."""
     found = material.document["instances"]
-    headers = ("instance", "command", "model", "property or data", "options", "verdict", "lower ends", "upper ends", "seconds")
+    headers = ("instance", "verdict", "seconds", "command", "model", "property or data", "options", "lower ends", "upper ends")
     left = len(found) - _ROWS
     table = Table(
         caption="Instances in the order of the list",
         headers=headers,
         rows=[_row(each) for each in found[:_ROWS]],
-        numeric=columns(0, 8),
+        numeric=columns(0, 2),
         left_out=f"{left} further instances are left out." if left > 0 else "",
     )
     errors = [each for each in found if each["error"]]
@@ -38,14 +38,14 @@ def _row(each: dict[str, Any]) -> list[Cell]:
     options = " ".join(f"{name}={value}" for name, value in each["options"].items())
     return [
         number(str(each["instance"]), each["instance"]),
+        Cell(each["verdict"], marked=each["verdict"] in _BAD),
+        number(f"{each['seconds']:.2f}", each["seconds"]),
         Cell(each["command"]),
         Cell(each["model"]),
         Cell(each["subject"]),
         Cell(options),
-        Cell(each["verdict"], marked=each["verdict"] in _BAD),
         Cell(_ends([shown_down(end, 6) for end in each["lower"]])),
         Cell(_ends([shown_up(end, 6) for end in each["upper"]])),
-        number(f"{each['seconds']:.2f}", each["seconds"]),
     ]
 
 

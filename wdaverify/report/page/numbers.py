@@ -52,7 +52,7 @@ def shown_bracket(lower: float | str, upper: float | str) -> str:
 
 
 def percent(value: float | str, rounding: str = ROUND_HALF_EVEN) -> str:
-    """A share in hundredths, with two decimals.
+    r"""A share in hundredths, with two decimals.
 
     >>> percent(0.5), percent(2 / 3, ROUND_FLOOR), percent(2 / 3, ROUND_CEILING)
     ('50\xa0%', '66.66\xa0%', '66.67\xa0%')
@@ -65,7 +65,7 @@ def percent(value: float | str, rounding: str = ROUND_HALF_EVEN) -> str:
 
 
 def percent_bracket(lower: float | str, upper: float | str) -> str:
-    """A bracket of shares: one number where both round to it, else the ends, rounded outwards.
+    r"""A bracket of shares: one number where both round to it, else the ends, rounded outwards.
 
     >>> percent_bracket(0.76657455, 0.766574584), percent_bracket(0.2, 0.31)
     ('76.66\xa0%', '20\xa0% to 31\xa0%')

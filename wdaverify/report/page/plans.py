@@ -38,8 +38,8 @@ def _plan(material: Material, plan: TransportPlan, radius: float, size: tuple[in
     limit = _TABLES if size is None else _IMAGES
     left = movers[limit:]
     total = math.fsum(atom.mass for atom in plan.moved)
-    order = shown(material.order)
-    cost = "largest distance" if math.isinf(material.order) else f"cost (mass × distance^{order})" if order != "1" else "cost"
+    power = "" if material.order == 1 else f" (mass times distance^{shown(material.order)})"
+    cost = "largest distance" if math.isinf(material.order) else f"cost{power}"
     left_out = ""
     if left:
         atoms = "atom that moves is" if len(left) == 1 else "atoms that move are"
@@ -67,7 +67,7 @@ def _mover(material: Material, atom: Atom, size: tuple[int, int, int] | None) ->
         "changed": f"{int((change != 0).sum())} of {len(change)} features change",
         "images": [] if size is None else _images(material, source, point, size, atom),
         "features": _features(material, source, point, change),
-        "unshown": max(len(change) - _FEATURES, 0),
+        "left_out": _left_out(change),
     }
 
 
@@ -94,6 +94,15 @@ def _images(material: Material, source: Vector, point: Vector, size: tuple[int, 
     ]
 
 
+def _left_out(change: Vector) -> str:
+    """What a table of features does not show."""
+    changed = int((change != 0).sum())
+    words = [f"{changed - _FEATURES} more change less"] if changed > _FEATURES else []
+    if len(change) > _FEATURES and changed < len(change):
+        words.append(f"{len(change) - changed} features do not change")
+    return "; ".join(words)
+
+
 def _range(material: Material) -> tuple[float, float]:
     """Black and white: the ends of the domain if they are the same everywhere, else of the data."""
     assert material.data is not None
@@ -106,14 +115,16 @@ def _range(material: Material) -> tuple[float, float]:
 
 
 def _features(material: Material, source: Vector, point: Vector, change: Vector) -> list[dict[str, Any]]:
-    """The features that change most, in their own order; those that stay fill up what is left."""
+    """The features that change most, in their own order; all features where there are few."""
     ranks = np.argsort(-np.abs(change), kind="stable")[:_FEATURES]
+    if len(change) > _FEATURES:
+        ranks = ranks[change[ranks] != 0]
     return [
         {
             "name": material.feature(int(k)),
-            "before": shown(source[k], 5),
-            "after": shown(point[k], 5),
-            "change": MISSING if change[k] == 0 else f"{'▲ +' if change[k] > 0 else '▼ '}{shown(change[k], 4)}",
+            "before": shown(source[k], 4),
+            "after": shown(point[k], 4),
+            "change": MISSING if change[k] == 0 else f"{'▲ +' if change[k] > 0 else '▼ '}{shown(change[k], 3)}",
             "direction": "stays" if change[k] == 0 else "grows" if change[k] > 0 else "shrinks",
         }
         for k in np.sort(ranks).tolist()

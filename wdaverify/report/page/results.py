@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from wdaverify._errors import InputError
 from wdaverify.attack.document import attack_document
-from wdaverify.attack.result import AttackResult
 from wdaverify.report import json, records
 from wdaverify.report.page.material import Material
 from wdaverify.report.page.save import decoded, save_page
@@ -18,6 +17,7 @@ from wdaverify.risk.document import curve_records, risk_document
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wdaverify.attack.result import AttackResult
     from wdaverify.domain import Box
     from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
@@ -51,7 +51,8 @@ def save_report(
     Raises
     ------
     InputError
-        If the file cannot be written, its name does not end in ``.html``, the certificate cannot be read, or the network is missing.
+        If the file cannot be written, its name does not end in ``.html``, the certificate cannot be read or is another's, or the
+        network is missing.
 
     Examples
     --------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wdaverify.report.page import style_of_plots as style
+from wdaverify.report.page.between_radii import between_radii
 from wdaverify.report.page.material import Cell, Figure, Section, Table, columns, number
 from wdaverify.report.page.numbers import finite, shown, shown_down, shown_up
 from wdaverify.report.page.transport_curve import transport_curve
@@ -22,9 +23,12 @@ _BEYOND = 1.25
 """How far the axis goes on after the largest radius."""
 
 _NOTES = {
-    True: "Between the radii that were asked for, the curves follow from the brackets of all distances.",
-    False: "Between the radii that were asked for, lines only guide the eye.",
+    True: "Between the radii that were asked for, both ends follow from the brackets of all distances.",
+    False: "Between the radii that were asked for, both ends follow from those at the radii: the risk grows and, of finite order p, "
+    "is concave in radius^p.",
 }
+
+_OTHERS = "Other certificates were computed at these radii; the lines between their marks only guide the eye."
 
 
 def risk_curve(material: Material) -> Section:
@@ -32,7 +36,7 @@ def risk_curve(material: Material) -> Section:
     document = material.document
     curve = sorted(document["curve"], key=lambda point: point["radius"])
     by_distances = bool(document["distances"])
-    ends = _between(material, curve) if by_distances else _at_radii(document, curve)
+    ends = _between(material, curve) if by_distances else _from_radii(material, curve)
     traces = [*_bracket_lines(*ends), *_asked(curve), *_baselines(document)]
     layout = style.layout("Wasserstein radius", f"{document['loss']} risk", height=460)
     layout["yaxis"]["rangemode"] = "tozero"
@@ -42,7 +46,7 @@ def risk_curve(material: Material) -> Section:
     return Section(
         name="risk_curve",
         title="Risk over the radius",
-        values={"figure": figure, "note": _NOTES[by_distances], "table": _table(document, curve)},
+        values={"figure": figure, "note": f"{_NOTES[by_distances]} {_OTHERS}", "table": _table(document, curve)},
     )
 
 
@@ -59,12 +63,18 @@ def _between(material: Material, curve: list[dict[str, Any]]) -> tuple[list[floa
     return radii.tolist(), lower, upper
 
 
-def _at_radii(document: dict[str, Any], curve: list[dict[str, Any]]) -> tuple[list[float], list[Any], list[Any]]:
-    """The nominal risk, and the brackets at the radii."""
-    nominal = document["nominal_risk"]
-    later = [point for point in curve if point["radius"] > 0]
-    lower, upper = ([finite(point["worst_case_risk"][end]) for point in later] for end in ("lower", "upper"))
-    return [0.0, *(point["radius"] for point in later)], [nominal, *lower], [nominal, *upper]
+def _from_radii(material: Material, curve: list[dict[str, Any]]) -> tuple[list[float], list[Any], list[Any]]:
+    """Radii, lower and upper ends from the nominal risk and the brackets at the radii."""
+    nominal = material.document["nominal_risk"]
+    brackets: dict[float, tuple[float, float]] = {0.0: (nominal, nominal)}
+    for point in curve:
+        lower_end, upper_end = (finite(point["worst_case_risk"][end]) for end in ("lower", "upper"))
+        if point["radius"] > 0 and lower_end is not None and upper_end is not None:
+            brackets[point["radius"]] = (lower_end, upper_end)
+    known = sorted(brackets)
+    radii: Vector = np.unique(np.concatenate([np.linspace(0.0, known[-1], _POINTS), known]))
+    lower, upper = between_radii(known, [brackets[r][0] for r in known], [brackets[r][1] for r in known], radii, material.order)
+    return radii.tolist(), lower.tolist(), upper.tolist()
 
 
 def _bracket_lines(radii: list[float], lower: list[Any], upper: list[Any]) -> list[dict[str, Any]]:

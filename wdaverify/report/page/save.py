@@ -10,6 +10,7 @@ import msgspec
 from wdaverify._errors import InputError
 from wdaverify.report import json, records
 from wdaverify.report.page.kinds import KINDS
+from wdaverify.report.page.numbers import shown
 from wdaverify.report.page.material import Material
 
 if TYPE_CHECKING:
@@ -70,13 +71,15 @@ def _environment() -> jinja2.Environment:
     """Templates of this folder; whatever they show is escaped."""
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wdaverify.report.page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = shown
+    return environment
 
 
 def decoded(document: records.Document | records.BenchDocument, file: Path | None) -> dict[str, Any]:

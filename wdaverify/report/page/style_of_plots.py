@@ -47,8 +47,8 @@ def layout(x: str, y: str, *, height: int = 420, **more: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "height": height,
         "margin": {"l": 62, "r": 14, "t": 16, "b": 54},
-        "xaxis": {"title": {"text": x}, "zeroline": False, "automargin": True},
-        "yaxis": {"title": {"text": y}, "zeroline": False, "automargin": True},
+        "xaxis": {"title": {"text": x, "standoff": 10}, "zeroline": False, "automargin": True},
+        "yaxis": {"title": {"text": y, "standoff": 14}, "zeroline": False, "automargin": True},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left", "traceorder": "normal"},
         "hovermode": "closest",
         "dragmode": False,
