@@ -14,7 +14,7 @@ PUBLIC = [
     "DistanceOptions", "Domain", "DomainError", "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError",
     "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError", "TransportPlan",
     "UnsupportedOpError", "Verdict", "WassersteinBall", "WdaverifyError", "attack", "cells", "certify", "check", "distance",
-    "from_sklearn", "from_torch", "lipschitz", "lipschitz_constants", "load", "load_domain", "plot", "verify",
+    "from_sklearn", "from_torch", "lipschitz", "lipschitz_constants", "load", "load_domain", "plot", "save_report", "verify",
 ]  # fmt: skip
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from wdaverify.ir.network import Network as Network
     from wdaverify.property.verify import PropertyAnswer as PropertyAnswer
     from wdaverify.property.verify import verify as verify
+    from wdaverify.report.page.results import save_report as save_report
     from wdaverify.risk.adversarial import AdversarialDistance as AdversarialDistance
     from wdaverify.risk.adversarial import DistanceOptions as DistanceOptions
     from wdaverify.risk.certificate import RiskCertificate as RiskCertificate
@@ -93,6 +94,7 @@ _HOMES = {
     "lipschitz_constants": "growth.constants",
     "load": "ir.load",
     "load_domain": "domain_file",
+    "save_report": "report.page.results",
     "verify": "property.verify",
 }
 

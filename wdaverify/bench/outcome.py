@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wdaverify.bench.process import End
+from wdaverify.report.records import DECIDED as DECIDED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 TIMEOUT, MEMOUT, ERROR = "timeout", "memout", "error"
 EXACT, BRACKET = "exact", "bracket"
-DECIDED = frozenset({"sat", "unsat", EXACT})
-"""Verdicts that leave nothing open."""
-
 _OUT_OF_MEMORY = ("not enough memory", "MemoryError", "bad_alloc", "Unable to allocate", "DefaultCPUAllocator")
 """Last words of a process that met the kernel's limit before the watch did."""
 

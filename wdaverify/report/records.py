@@ -21,6 +21,10 @@ Real: TypeAlias = float | Annotated[str, _one_of("inf", "-inf", "nan")]
 """A float64, or ``"inf"`` / ``"-inf"``; only float outputs of a model may be ``"nan"``."""
 
 
+DECIDED = frozenset({"sat", "unsat", "exact"})
+"""Verdicts of instances that leave nothing open."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON object with fixed fields."""
 
