@@ -100,7 +100,9 @@ def test_equal_rows_are_told_apart_and_changed_files_run_again(tmp_path: Path, m
 
 def test_a_journal_cut_at_any_byte_is_taken_up(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    outcomes = {f"{k:064d}": Outcome(verdict="bracket", lower=(0.1, "inf"), upper=(k / 3, "inf"), error="ü \n") for k in range(4)}
+    outcomes = {
+        f"{k:064d}": Outcome(verdict="bracket", lower=(0.1, "-inf"), upper=(1 + k / 3, "inf"), error="ü \n") for k in range(4)
+    }
     with Journal(path) as journal:
         for key, outcome in outcomes.items():
             journal.add(key, outcome)
@@ -124,7 +126,7 @@ def test_a_journal_damaged_elsewhere_is_refused_and_can_be_begun_anew(tmp_path: 
     content = bytearray(path.read_bytes())
     content[20] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="line 1: damaged; --restart"):
+    with pytest.raises(InputError, match=r"line 1: damaged \(its digest is wrong\); --restart"):
         Journal(path)
     with Journal(path, restart=True) as journal:
         assert journal.finished == {}

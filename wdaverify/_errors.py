@@ -14,6 +14,7 @@
     ├── WorkerLostError (RuntimeError)  a worker process gave no answer: its own task is lost, the others go on
     │   ├── WorkerDiedError             it crashed or was killed
     │   └── WorkerHungError             it was stopped long after its deadline
+    ├── RunStoppedError (RuntimeError)  a long run cannot go on; what is finished is kept, and another run goes on
     └── AuditError (RuntimeError)       our own answer failed its independent check: exit status 1
 """
 
@@ -66,6 +67,10 @@ class WorkerDiedError(WorkerLostError):
 
 class WorkerHungError(WorkerLostError):
     """A worker process went on long after the deadline of its task, and was stopped."""
+
+
+class RunStoppedError(WdaverifyError, RuntimeError):
+    """A long run cannot go on: a disk is full, a scheduler is gone. What is finished is kept."""
 
 
 class AuditError(WdaverifyError, RuntimeError):

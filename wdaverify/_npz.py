@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any
@@ -25,10 +27,13 @@ MAX_BYTES = 4 << 30
 """Largest total size of the arrays of one file: beyond any data set that exact methods can answer about."""
 
 SMALL_BYTES = 64 << 20
-"""Members up to this size may be compressed as much as they like (a constant image is)."""
+"""Arrays up to this size, as float64, may be compressed as much as they like (a constant image is)."""
 
 MAX_RATIO = 200
-"""Largest compression ratio of a member above `SMALL_BYTES`; real data stays far below, zip bombs reach 1000."""
+"""Largest ratio of a larger array, as float64, to its compressed size; real data stays far below, zip bombs reach 8000."""
+
+_NUMBER = 8
+"""Bytes of a float64, which numbers of other types become."""
 
 _NUMERIC_KINDS = "biuf"
 
@@ -94,7 +99,8 @@ def _wanted_members(
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.ndarray[Any, Any]:
     """One array, its header checked before its data is read."""
     try:
-        with archive.open(member) as stream:
+        with warnings.catch_warnings(), archive.open(member) as stream:
+            warnings.simplefilter("ignore", UserWarning)  # about headers that Python 2 wrote
             shape, dtype = _read_header(stream, where)
             body = member.file_size - stream.tell()
         if dtype.hasobject:
@@ -103,9 +109,12 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
             raise DataError(f"{where} has dtype {dtype}, not numbers")
         if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != body:
             raise DataError(f"{where} has {body} bytes, but its header declares shape {shape} of {dtype}")
-        with archive.open(member) as stream:
+        if _NUMBER * math.prod(shape) > max(SMALL_BYTES, MAX_RATIO * member.compress_size):
+            raise DataError(f"{where} holds {math.prod(shape)} numbers in {member.compress_size} bytes, like a zip bomb")
+        with warnings.catch_warnings(), archive.open(member) as stream:
+            warnings.simplefilter("ignore", UserWarning)
             return np.asarray(npy.read_array(stream, allow_pickle=False))
-    except ValueError as error:
+    except (ValueError, tokenize.TokenError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{where} is not a sound .npy array: {_one_line(error)}") from None

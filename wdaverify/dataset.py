@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from wdaverify._types import IntArray, Matrix, Vector
     from wdaverify.domain import Box
     from wdaverify.ir.network import Network
+
+
+_ROUNDED = "does not fit into float64 without rounding"
+_WIDEST = 8
+"""Bytes of the integers that a float64 may not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,7 @@ class Dataset:
 def _numeric(values: ArrayLike, name: str) -> np.ndarray[Any, Any]:
     """The values as an array of bool, integer or float."""
     try:
-        array = np.array(values)
+        array = np.asarray(values)
     except ValueError:
         raise DataError(f"{name} is ragged: all samples need the same shape") from None
     if array.dtype.kind not in "biuf":
@@ -191,12 +196,10 @@ def _exact_float64(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, np
     """The same numbers as float64; NaN, infinities and numbers that float64 cannot hold are refused by position."""
     with np.errstate(over="ignore"):
         result = array.astype(np.float64)
-    for bad, what in ((np.isnan(result), "is NaN"), (np.isinf(result), "is not finite")):
+    for kind, what in ((np.isnan, "is NaN"), (np.isinf, "is not finite"), (partial(_lossy, array), _ROUNDED)):
+        bad = kind(result)
         if bad.any():
             raise DataError(f"{_position(bad, name)} {what}")
-    lossy = _lossy(array, result)
-    if lossy.any():
-        raise DataError(f"{_position(lossy, name)} does not fit into float64 without rounding")
     return result
 
 
@@ -204,12 +207,13 @@ def _lossy(array: np.ndarray[Any, Any], result: Vector) -> np.ndarray[Any, np.dt
     """Which entries changed: only integers beyond 2^53 and extended floats can."""
     if array.dtype.kind == "f":
         return np.asarray(result.astype(array.dtype) != array)
-    changed = (
-        [abs(int(a)) > 2**53 and int(a) != int(b) for a, b in zip(array.flat, result.flat, strict=True)]
-        if array.dtype.itemsize == 8
-        else [False] * array.size
-    )
-    return np.array(changed, dtype=np.bool_).reshape(array.shape)
+    changed = np.zeros(array.shape, dtype=np.bool_)
+    if array.dtype.itemsize == _WIDEST:
+        # What was rounded up to the end of the integers' range has no integer to be compared with.
+        inside = result < float(2 ** (64 if array.dtype.kind == "u" else 63))
+        changed[~inside] = True
+        changed[inside] = result[inside].astype(array.dtype) != array[inside]
+    return changed
 
 
 def _position(bad: np.ndarray[Any, Any], name: str) -> str:

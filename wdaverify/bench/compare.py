@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -19,12 +21,15 @@ from wdaverify.bench.outcome import BRACKET, DECIDED, EXACT
 from wdaverify.bench.results import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _VERDICTS = {"sat", "unsat"}
 _TIME = "_s"
 _SLACK = 1e-12
+
+LARGEST = 256 * 2**20
+"""Bytes of a file to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +91,12 @@ def compare(rows: Sequence[Sequence[str]], path: Path) -> Comparison:
 
 def _read(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise InputError(f"{path}: longer than {LARGEST // 2**20} MB")
+        with _long_cells():
+            rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -99,17 +108,30 @@ def _read(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
     return {_name(row): {k: v for k, v in row.items() if isinstance(v, str)} for row in rows}
 
 
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let a cell hold the ends of thousands of brackets; the limit is one of the whole interpreter."""
+    before = csv.field_size_limit(LARGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _check(path: Path, number: int, row: dict[str, str]) -> None:
-    """A row has a verdict, and its ends are as many numbers below as above."""
+    """A row has a verdict, and its ends are brackets: as many numbers below as above, and none of those lower."""
     if not row["verdict"]:
         raise InputError(f"{path}, row {number}: has no verdict")
     lower, upper = (row.get(side) or "" for side in ("lower", "upper"))
     try:
-        ends = [[float(end) for end in side.split(";") if side] for side in (lower, upper)]
+        ends = [[parse_number(end) for end in side.split(";") if side] for side in (lower, upper)]
     except ValueError:
         raise InputError(f"{path}, row {number}: lower '{lower[:40]}' and upper '{upper[:40]}' are not numbers") from None
     if len(ends[0]) != len(ends[1]):
         raise InputError(f"{path}, row {number}: has {len(ends[0])} lower and {len(ends[1])} upper ends")
+    for a, b in zip(*ends, strict=True):
+        if not a <= b:  # NaN is no end either
+            raise InputError(f"{path}, row {number}: [{a!r}, {b!r}] is no bracket")
 
 
 def _name(row: dict[str, str]) -> tuple[str, ...]:
@@ -141,7 +163,9 @@ def _contradiction(ours: dict[str, str], theirs: dict[str, str]) -> str:
 
 
 def _number(text: str) -> float | None:
+    """Seconds that a cell holds."""
     try:
-        return parse_number(text)
+        seconds = parse_number(text)
     except ValueError:
         return None
+    return seconds if 0.0 <= seconds < math.inf else None

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import wdaverify
+from wdaverify._errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,7 @@ class Instance:
         content = {
             "command": self.command,
             "files": {name: file_digest(path) for name, path in sorted(self.files.items())},
+            **self._external(),
             "options": {name: value for name, value in sorted(self.options.items()) if not (name == DOMAIN in self.files)},
             "timeout": self.timeout,
             "memory": memory,
@@ -94,9 +96,43 @@ class Instance:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def _external(self) -> dict[str, dict[str, str]]:
+        """What the model stores in files beside it; nothing for most."""
+        found = _external_files(self.files["model"], _state(self.files["model"]))
+        return {"external": {path.name: file_digest(path) for path in found}} if found else {}
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, which is read once as long as it does not change.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    return _digest(path, _state(path))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes with the content of a file."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
 
 @cache
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, read once a run."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _digest(path: Path, _: tuple[int, int, int]) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+@cache
+def _external_files(model: Path, _: tuple[int, int, int]) -> tuple[Path, ...]:
+    from wdaverify.ir.onnx_file import external_files
+
+    return tuple(external_files(model))

@@ -1,8 +1,9 @@
 """What is finished, on disk: a line per row, appended and synced before the row counts as finished.
 
 Every line is ``digest SPACE record``, the digest being the first 16 hexadecimal digits of the record's SHA-256. A line that was
-torn by the end of the machine is the last one; it is cut off when the journal is opened again, and its row runs again. A journal
-belongs to one run at a time (an exclusive lock of its file).
+torn by the end of the machine is the last one; it is cut off when the journal is opened again, and its row runs again. A whole
+line that is no outcome (of another version, or changed by hand) is refused wherever it stands. A journal belongs to one run at a
+time (an exclusive lock of its file).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from wdaverify._errors import InputError
+from wdaverify._errors import InputError, RunStoppedError
 from wdaverify._lock import hold
 from wdaverify.bench.outcome import Outcome  # noqa: TC001 - msgspec reads annotations
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _DIGITS = 16
+
+LONGEST_LINE = 2**26
+"""Bytes of a line: brackets of a million samples."""
+
+GO_ON = "what is finished is in the journal: run again to go on"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -80,28 +86,42 @@ class Journal:
 
     def _read(self) -> None:
         """Take up what is whole, and cut off a torn end."""
+        whole, size = 0, os.fstat(self._handle).st_size
         with os.fdopen(os.dup(self._handle), "rb") as stream:
             stream.seek(0)
-            content = stream.read()
-        whole = 0
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
-            entry = _entry(line)
-            if entry is None:
-                if whole + len(line) < len(content):
-                    raise InputError(f"{self._path}, line {number}: damaged; --restart begins anew")
-                break
-            self.finished[entry.key] = entry.outcome
-            whole += len(line)
+            number = 0
+            while line := stream.readline(LONGEST_LINE + 1):
+                number += 1
+                record = _record(line)
+                if record is None and whole + len(line) == size:
+                    break
+                try:
+                    if record is None:
+                        raise ValueError("its digest is wrong")
+                    entry = msgspec.json.decode(record, type=Entry)
+                except ValueError as error:  # also what msgspec raises
+                    raise InputError(f"{self._path}, line {number}: damaged ({error}); --restart begins anew") from None
+                self.finished[entry.key] = entry.outcome
+                whole += len(line)
         os.ftruncate(self._handle, whole)
         os.lseek(self._handle, whole, os.SEEK_SET)
 
     def add(self, key: str, outcome: Outcome) -> None:
-        """Write a finished row; it is on disk when this returns."""
+        """Write a finished row; it is on disk when this returns.
+
+        Raises
+        ------
+        RunStoppedError
+            If it cannot be written; half a line at the end is cut off by the next run.
+        """
         line = _line(Entry(key, outcome))
         written = 0
-        while written < len(line):
-            written += os.write(self._handle, line[written:])
-        os.fsync(self._handle)
+        try:
+            while written < len(line):
+                written += os.write(self._handle, line[written:])
+            os.fsync(self._handle)
+        except OSError as error:
+            raise RunStoppedError(f"{self._path}: cannot be written: {error.strerror or error}; {GO_ON}") from error
         self.finished[key] = outcome
 
 
@@ -110,15 +130,10 @@ def _line(entry: Entry) -> bytes:
     return b"%s %s\n" % (_digest(record), record)
 
 
-def _entry(line: bytes) -> Entry | None:
-    """The entry of a whole line."""
+def _record(line: bytes) -> bytes | None:
+    """The record of a line that is as it was written."""
     digest, space, record = line.partition(b" ")
-    if not (space and record.endswith(b"\n") and digest == _digest(record[:-1])):
-        return None
-    try:
-        return msgspec.json.decode(record, type=Entry)
-    except msgspec.DecodeError:
-        return None
+    return record if space and record.endswith(b"\n") and digest == _digest(record[:-1]) else None
 
 
 def _digest(record: bytes) -> bytes:

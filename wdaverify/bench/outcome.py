@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
 
 TIMEOUT, MEMOUT, ERROR = "timeout", "memout", "error"
 EXACT, BRACKET = "exact", "bracket"
+VERDICTS = frozenset({"sat", "unsat", "unknown", EXACT, BRACKET, TIMEOUT, MEMOUT, ERROR})
+
+_INFINITE = ("inf", "-inf")
+
 _OUT_OF_MEMORY = ("not enough memory", "MemoryError", "bad_alloc", "Unable to allocate", "DefaultCPUAllocator")
 """Last words of a process that met the kernel's limit before the watch did."""
+
+_NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+"""Last words of a process that could not write its answer."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +44,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         Wall time of its process.
     error
         Why there is no answer, one line.
+
+    Raises
+    ------
+    ValueError
+        If there is no such verdict, the ends are no brackets, or the time is none.
     """
 
     verdict: str
@@ -43,19 +57,43 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     error: str = ""
 
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"'{self.verdict[:40]}' is no verdict")
+        if len(self.lower) != len(self.upper):
+            raise ValueError(f"{len(self.lower)} lower and {len(self.upper)} upper ends")
+        for end in (*self.lower, *self.upper):
+            if not (end in _INFINITE if isinstance(end, str) else math.isfinite(end)):
+                raise ValueError(f"'{str(end)[:40]}' is no end of a bracket")
+        if any(a > b for a, b in self.brackets()):
+            raise ValueError("a lower end lies above its upper end")
+        if not 0.0 <= self.seconds < math.inf:
+            raise ValueError(f"{self.seconds} is no time")
+
     def brackets(self) -> list[tuple[float, float]]:
         """The brackets as numbers."""
         return [(float(a), float(b)) for a, b in zip(self.lower, self.upper, strict=True)]
 
 
 def outcome_of(instance: Instance, ending: Ending, output: Path) -> Outcome:
-    """Read how a process ended and what it wrote."""
+    """Read how a process ended and what it wrote.
+
+    Raises
+    ------
+    OSError
+        If it lacked room on the disk: that says nothing about the instance.
+    """
     seconds = round(ending.seconds, 3)
     words = ending.words.splitlines()
     last = words[-1].removeprefix("wdaverify: error: ") if words else ""
     document = _document(output)
     if document is not None:
-        return _answer(document, seconds)  # written whole or not at all: it holds, however its process ended then
+        try:
+            return _answer(document, seconds)  # written whole or not at all: it holds, however its process ended then
+        except (KeyError, TypeError, ValueError) as error:
+            return Outcome(verdict=ERROR, seconds=seconds, error=f"wrote an answer that is none: {error}")
+    if any(sign in ending.words for sign in _NO_ROOM):
+        raise OSError(errno.ENOSPC, f"the process of the instance reports: {last}")
     if ending.end is End.TIMEOUT:
         return Outcome(verdict=TIMEOUT, seconds=seconds)
     if ending.end is End.MEMOUT or any(sign in ending.words for sign in _OUT_OF_MEMORY):

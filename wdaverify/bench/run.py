@@ -6,20 +6,21 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wdaverify._errors import InputError
+from wdaverify._errors import InputError, RunStoppedError, WorkerLostError
+from wdaverify.bench.journal import GO_ON
 from wdaverify.bench.outcome import ERROR, Outcome, outcome_of
 from wdaverify.bench.process import run
 from wdaverify.parallel.fanout import as_finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
     from wdaverify.bench.instance import Instance
     from wdaverify.bench.journal import Journal
@@ -102,6 +103,9 @@ def run_instances(
     ------
     KeyboardInterrupt
         If interrupted; what was finished is in the journal, and no process is left.
+    RunStoppedError
+        If something fails that is not the instance's: a full disk, no room for processes, a lost scheduler. As with an
+        interrupt, another run goes on.
     """
     answer = runner or Runner(memory=limits.memory)
     keys, found = _keys(instances, limits), dict[int, Outcome]()
@@ -117,8 +121,7 @@ def run_instances(
         calls = ((row, partial(answer, instance, *told)) for row, (instance, _) in waiting.items())
         for row, future in as_finished(chosen, calls, hands=limits.workers):
             instance, key = waiting[row]
-            error = future.exception()
-            outcome = future.result() if error is None else Outcome(verdict=ERROR, error=f"{type(error).__name__}: {error}")
+            outcome = _outcome(instance, future)
             if outcome is None:
                 continue
             journal.add(key, outcome)
@@ -129,6 +132,19 @@ def run_instances(
         if executor is None:
             chosen.shutdown(wait=True, cancel_futures=True)
     return found
+
+
+def _outcome(instance: Instance, future: Future[Outcome | None]) -> Outcome | None:
+    """What a supervisor found; its own failures are told apart from those of the instance."""
+    try:
+        return future.result()
+    except WorkerLostError as error:
+        return Outcome(verdict=ERROR, error=f"its supervisor was lost: {error}")
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise RunStoppedError(f"instance {instance.row} ({instance}) cannot be run: {reason}; {GO_ON}") from error
+    except CancelledError:
+        raise RunStoppedError(f"instance {instance.row} ({instance}) was given up by the executor; {GO_ON}") from None
 
 
 def _keys(instances: Sequence[Instance], limits: Limits) -> list[str]:

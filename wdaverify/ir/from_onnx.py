@@ -14,7 +14,8 @@ from wdaverify.ir.builder import GraphBuilder
 from wdaverify.ir.lowering import LOWERINGS
 from wdaverify.ir.lowering.common import FLOAT_TYPES, MAX_ELEMENTS, OnnxNode, Tensor
 from wdaverify.ir.lowering.constants import constant_value, require_finite
-from wdaverify.ir.onnx_file import check_inferred_shapes, node_name, node_title, one_line, opset_of, parse_model, read_model
+from wdaverify.ir.messages import one_line
+from wdaverify.ir.onnx_file import check_inferred_shapes, node_name, node_title, opset_of, parse_model, read_model
 from wdaverify.ir.onnx_folding import FOLDABLE, fold_integers
 
 if TYPE_CHECKING:

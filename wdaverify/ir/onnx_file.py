@@ -10,19 +10,21 @@ import gzip
 import hashlib
 import math
 import zlib
-from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
-from onnx import AttributeProto, TensorProto, external_data_helper
+from onnx import AttributeProto, TensorProto
 
 from wdaverify._errors import ModelError, UnsupportedOpError
+from wdaverify.ir.external_data import load_external, location_of
 from wdaverify.ir.lowering.common import MAX_ELEMENTS
+from wdaverify.ir.messages import one_line
 from wdaverify.ir.network import ModelSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 OLDEST_OPSET = 7
 """Operators changed meaning before opset 7 (broadcasting); no current exporter writes older files."""
@@ -31,6 +33,8 @@ _TYPED_OPSET = 9
 """Exporters of that time wrote integer Constants although the operator's definition allowed only floats before opset 9."""
 
 _MAX_BYTES = 2**32
+_WIDEST = 16
+"""Bytes of an element of the widest type (complex128)."""
 _PIECE = 2**20
 _UNPACKED, _RATIO = 2**26, 200
 """Bytes that a packed model may unpack to: so many, and so many times its own."""
@@ -97,6 +101,23 @@ def parse_model(content: bytes, file: str, folder: Path | None) -> tuple[onnx.Mo
     source = ModelSource(file, hashlib.sha256(content).hexdigest(), model.SerializeToString() if external else content)
     _check_with_onnx(model)
     return model, source
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files beside a model that hold its external data, as far as they are there; none of a model that cannot be read.
+
+    A digest of the model alone does not know what they hold.
+    """
+    try:
+        content = read_model(path)
+        if b"location" not in content:  # the key of every reference: most models have none, and need no parsing
+            return []
+        model = onnx.ModelProto.FromString(content)
+    except (ModelError, DecodeError):
+        return []
+    tensors = (tensor for _, tensor in _tensors(model.graph) if tensor.data_location == TensorProto.EXTERNAL)
+    names = {name for name in map(location_of, tensors) if name is not None}
+    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
 
 
 def opset_of(model: onnx.ModelProto) -> int:
@@ -188,38 +209,18 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
 
 def _check_tensors(model: onnx.ModelProto, folder: Path | None) -> bool:
     """Check the sizes of all stored tensors; load external data. Returns whether there was any."""
+    budget = _MAX_BYTES
     external = False
     for title, tensor in _tensors(model.graph):
         elements = math.prod(tensor.dims)
         if min(tensor.dims, default=0) < 0 or elements > 4 * MAX_ELEMENTS:
             raise ModelError(f"{title} has dims {list(tensor.dims)}: the size is beyond every limit")
         if tensor.data_location == TensorProto.EXTERNAL:
-            _load_external(title, tensor, folder)
+            budget -= load_external(title, tensor, folder, min(budget, _WIDEST * elements))
             external = True
         if elements > 2 * tensor.ByteSize():
             raise ModelError(f"{title} has dims {list(tensor.dims)}, but its data are of smaller size")
     return external
-
-
-def _load_external(title: str, tensor: onnx.TensorProto, folder: Path | None) -> None:
-    location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
-    place, windows = PurePosixPath(location), PureWindowsPath(location)
-    outside = place.is_absolute() or windows.is_absolute() or windows.drive or ".." in place.parts or ".." in windows.parts
-    if not location or outside:
-        raise ModelError(f"{title}: external data '{location}' lies outside the model's folder")
-    if folder is None:
-        raise ModelError(f"{title}: external data '{location}' needs the model as a file")
-    path = folder / location
-    if not path.is_file():
-        raise ModelError(f"{title}: external data file '{location}' does not exist beside the model")
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelError(f"{title}: external data '{location}' leads outside the model's folder")
-    try:
-        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-    except Exception as error:  # the library raises its own and the system's errors here
-        raise ModelError(f"{title}: external data '{location}' cannot be read: {one_line(error)}") from None
-    tensor.data_location = TensorProto.DEFAULT
-    del tensor.external_data[:]
 
 
 def _check_with_onnx(model: onnx.ModelProto) -> None:
@@ -253,10 +254,3 @@ def check_inferred_shapes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto
         onnx.shape_inference.infer_shapes(lowered, check_type=typed, strict_mode=True, data_prop=True)
     except Exception as error:
         raise ModelError(f"mismatched shapes or types: {one_line(error)}") from None
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an exception in one printable line of bearable length."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    text = "".join(c if c.isprintable() else "?" for c in words)
-    return text if len(text) <= 500 else text[:497] + "..."

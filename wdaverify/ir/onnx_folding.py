@@ -11,7 +11,8 @@ from onnx.reference import ReferenceEvaluator
 
 from wdaverify._errors import ModelError
 from wdaverify.ir.lowering.common import MAX_ELEMENTS
-from wdaverify.ir.onnx_file import node_title, one_line
+from wdaverify.ir.messages import one_line
+from wdaverify.ir.onnx_file import node_title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import onnx
 from onnx.helper import tensor_dtype_to_np_dtype
 from onnx.reference import ReferenceEvaluator
 
-from wdaverify.ir.onnx_file import one_line
+from wdaverify.ir.messages import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

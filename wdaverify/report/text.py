@@ -139,8 +139,9 @@ def shown_warnings(*, quiet: bool) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """The text with every run of white space, line breaks included, as one space."""
-    return " ".join(text.split())
+    """The text with every run of white space, line breaks included, as one space, and nothing that steers a terminal."""
+    words = " ".join(text.split())
+    return words if words.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
 
 
 def distance_summary(distances: Sequence[AdversarialDistance]) -> str:
