@@ -1,4 +1,4 @@
-"""Rows above log-sum-exp: what the judge accepts holds at every logit that is tried, to 60 digits; mutants of it are true or refused."""
+"""Rows above log-sum-exp: what the judge accepts holds at all logits tried, to 60 digits; mutants are true or refused."""
 
 from __future__ import annotations
 

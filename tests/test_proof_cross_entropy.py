@@ -81,7 +81,8 @@ def test_a_judge_alone_accepts_what_the_command_writes(tmp_path):
 def test_the_curve_is_proved_radius_by_radius(tmp_path):
     network, data = stored(random_mlp([2, 4, 2], 4), tmp_path, np.random.default_rng(1).uniform(-1, 1, (2, 2)))
     ball = WassersteinBall(radius=0.1, order=1, norm="l1")
-    certificate = certify(network, data, ball, loss="cross-entropy", radii=[0.0, 0.1, 0.3], domain=wv.Box(-1, 1), comparison_time=0.0)
+    radii = [0.0, 0.1, 0.3]
+    certificate = certify(network, data, ball, loss="cross-entropy", radii=radii, domain=wv.Box(-1, 1), comparison_time=0.0)
     certificate.save(tmp_path / "r.json")
     curve = json.loads((tmp_path / "r.json").read_text())["curve"]
     assert [point["worst_case_risk"]["evidence"] for point in curve] == ["proved"] * 3
