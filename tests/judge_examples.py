@@ -64,6 +64,20 @@ def label_constant(folder: Path) -> dict[str, Any]:
     return draft.prove(claims, stream("m", leaf("jac")), stream("lm", leaf("jac")))
 
 
+def loss_constants(folder: Path) -> dict[str, Any]:
+    """m = relu(x - 1) - 1/2 on [0, 2] reaches 1/2, the cross-entropy grows by 1 / (1 + e^-1/2), 0.62246; the hinge by 1."""
+    draft = Draft(folder, CLASSES, "lipschitz", domain={"lower": 0.0, "upper": 2.0})
+    values = {"loss:cross-entropy:0": bracket(0.62, 0.6225), "loss:hinge:0": bracket(1.0, 1.0)}
+    draft.document["constants"] = [{"functional": f, "norm": "linf", "value": value} for f, value in values.items()]
+    claims, ends = [], (("ce", ("62/100", "6225/10000")), ("h", (1, 1)))
+    for k, ((name, (low, up)), functional) in enumerate(zip(ends, values, strict=True)):
+        common, pointer = {"functional": functional, "norm": "linf"}, f"/constants/{k}/value"
+        claims.append({"id": name, "kind": "lip", **common, "value": up, "about": [pointer, "upper"]})
+        lower = {"id": f"{name}low", "kind": "liplow", **common, "value": low, "at": ["199/100"], "about": [pointer, "lower"]}
+        claims.append(lower)
+    return draft.prove(claims, stream("ce", split(0), leaf("soft", up={}), leaf("jac")), stream("h", leaf("jac")))
+
+
 def slope(folder: Path) -> dict[str, Any]:
     """relu(x0 + x1) + relu(x0 - x1) grows by 2 per unit of linf, by sqrt 2 or more of l2."""
     draft = Draft(folder, PLANE, "lipschitz", domain="Rn")
@@ -211,7 +225,8 @@ def maximum(folder: Path) -> dict[str, Any]:
 EXAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     f.__name__: f
     for f in (
-        sat, unsat, lipschitz, label_constant, slope, distance, zero_one, margin, hinge, cross_entropy, whole_ball, maximum,
+        sat, unsat, lipschitz, label_constant, loss_constants, slope, distance, zero_one, margin, hinge, cross_entropy, whole_ball,
+        maximum,
     )
 }  # fmt: skip
 """Name to a function that writes the files and returns the document; every one of them is true and accepted."""

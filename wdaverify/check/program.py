@@ -193,8 +193,8 @@ def forward(stage: Stage, blocks: Sequence[tuple[Ints, int]], *, constants: bool
     return total, q * stage.denominator
 
 
-def extend_margin(program: Program, label: int) -> tuple[Program, Element]:
-    """``m = max_(j != y) f_j - f_y``: all differences, then ``m <- m + relu(z_j - m)``, j increasing."""
+def extend_margin(program: Program, label: int, *, hinge: bool = False) -> tuple[Program, Element]:
+    """``m = max_(j != y) f_j - f_y``: all differences, then ``m <- m + relu(z_j - m)``, j increasing; hinge: ``relu(m + 1)``."""
     more, one = program.extension(), Fraction(1)
     others = [j for j in range(len(program.outputs)) if j != label]
     pairs = [Form.of((program.outputs[j], program.outputs[label]), (one, -one)) for j in others]
@@ -203,4 +203,6 @@ def extend_margin(program: Program, label: int) -> tuple[Program, Element]:
     for z in margins[1:]:
         gain = more.relu(more.affine([Form.of((z, best), (one, -one))]))
         best = more.affine([Form.of((best, gain[0]), (one, one))])[0]
+    if hinge:
+        best = more.relu(more.affine([Form.of((best,), (one,), one)]))[0]
     return more, best

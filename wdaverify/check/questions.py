@@ -116,13 +116,16 @@ def _lip(case: Case, claim: Claim) -> Question:
         form = program.objective({outputs[0]: Fraction(1)})
     elif kind == "margin":
         form = case.difference(*outputs)
-    elif kind == "loss:margin":
+    elif kind in ("loss:margin", "loss:hinge"):
         case.others(outputs[0])
-        program, element = extend_margin(program, outputs[0])
+        program, element = extend_margin(program, outputs[0], hinge=kind == "loss:hinge")
         form = Form.of([element], [Fraction(1)])
+    elif kind == "loss:cross-entropy" and len(program.outputs) == 2:
+        form = case.difference(1 - outputs[0], outputs[0])
     else:
         raise Rejected(f"a stream proves no constant of {shown(claim['functional'])}; use all, or of")
-    return Question(program, case.low, case.high, [Target(form)], norm=claim["norm"], gradient=form)
+    logistic = kind == "loss:cross-entropy"
+    return Question(program, case.low, case.high, [Target(form)], norm=claim["norm"], gradient=form, logistic=logistic)
 
 
 def _slope(case: Case, claim: Claim) -> Question:

@@ -16,7 +16,7 @@ grows, so that the upper end is enough; h <= b there is what the corners say. An
 and with ``s_c >= t`` hold what their parent holds. So the largest form less a cost, each over the points of its region or over
 more of them, bounds the loss less this cost.
 
-``ce`` lists the tree in pre-order, leaders increasing: ``[c, t]`` divides a region, ``s_c <= t`` first; ``{"a": packed, "b": value}``
+``ce`` lists the tree in pre-order, leaders increasing: ``[c, t]`` divides a region, ``s_c <= t`` first; ``{"a": packed, "b": b}``
 is a row. Rows are the targets of the claim, in this order. The bounds of its region are facts of a target, c increasing: ``s_c -
 lo_c >= 0`` if lo_c is finite, then ``hi_c - s_c >= 0``.
 """
