@@ -225,8 +225,8 @@ def maximum(folder: Path) -> dict[str, Any]:
 EXAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     f.__name__: f
     for f in (
-        sat, unsat, lipschitz, label_constant, loss_constants, slope, distance, zero_one, margin, hinge, cross_entropy, whole_ball,
-        maximum,
+        sat, unsat, lipschitz, label_constant, loss_constants, slope, distance, zero_one, margin, hinge, cross_entropy,
+        whole_ball, maximum,
     )
 }  # fmt: skip
 """Name to a function that writes the files and returns the document; every one of them is true and accepted."""
