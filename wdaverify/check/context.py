@@ -55,6 +55,7 @@ class Question:
     homogeneous: bool = False
     norm: str = ""  # of a Lipschitz constant
     gradient: Form | None = None  # its functional
+    logistic: bool = False  # the constant is that of log(1 + e^g), g the functional
     stated: Fraction | None = None  # the claimed value, which a leaf mix takes as its own
     strict: bool = False  # every leaf must be empty
 
