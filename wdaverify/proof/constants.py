@@ -24,6 +24,7 @@ from wdaverify.proof.logistic_leaves import LogisticTree
 from wdaverify.proof.loss_networks import with_margin
 from wdaverify.proof.numbers import written
 from wdaverify.proof.thin import thin_leaf
+from wdaverify.proof.whole_space_constants import bounded_everywhere
 from wdaverify.report import json
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.question import Question
@@ -65,14 +66,12 @@ class _Form:
 
 
 def prove_constants(ledger: Ledger, constants: Sequence[LipschitzConstant], box: Box) -> None:
-    """Claim both ends of the constants on a bounded box; of the cross-entropy for two classes."""
-    if not box.bounded:
-        return
+    """Claim both ends of the constants on a bounded box or on R^n; of the cross-entropy for two classes on a box."""
     known: _Known = {}
     for k, constant in enumerate(constants):
         functional = parse_functional(constant.functional, constant.network.outputs)
-        many = functional.loss == "cross-entropy" and constant.network.outputs > 2
-        if many or not math.isfinite(constant.upper):
+        beyond = functional.loss == "cross-entropy" and (constant.network.outputs > 2 or not box.bounded)
+        if beyond or not math.isfinite(constant.upper):
             continue
         pointer = f"/constants/{k}/value"
         below, above = _lower(ledger, constant, pointer), _upper(ledger, constant, box, pointer, known)
@@ -136,6 +135,8 @@ def _claimed(ledger: Ledger, form: _Form, box: Box, name: str, about: tuple[str,
 def _bounded(ledger: Ledger, form: _Form, box: Box, emit: Emit) -> bool:
     """Whether no generic point of the box has a longer gradient, with records to `emit`."""
     network = form.network
+    if not box.bounded:
+        return bounded_everywhere(ledger, network, form.row, form.value, form.constant.norm, emit)
     area = Area(tuple(map(Fraction, box.lower.tolist())), tuple(map(Fraction, box.upper.tolist())))
     context = Context.of(network, area, emit)
     free = np.asarray(box.lower < box.upper)
