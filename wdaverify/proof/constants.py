@@ -20,7 +20,9 @@ from wdaverify.proof.context import Context
 from wdaverify.proof.ends import easier_upper
 from wdaverify.proof.gradients import adjoint_ranges, branching_scores, norm_bound
 from wdaverify.proof.leaves import EmptyLeaves, Record, Target, node_slopes
+from wdaverify.proof.margins import judged_margin
 from wdaverify.proof.numbers import written
+from wdaverify.proof.steepness import claim_steepness
 from wdaverify.proof.thin import thin_leaf
 from wdaverify.report import json
 from wdaverify.search.inputs import InputSet
@@ -30,9 +32,10 @@ from wdaverify.search.relaxation import PhaseRelaxation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wdaverify._types import BoolArray, Vector
+    from wdaverify._types import BoolArray, Norm, Vector
     from wdaverify.domain import Box
     from wdaverify.growth.record import LipschitzConstant
+    from wdaverify.ir.network import Network
     from wdaverify.proof.ledger import Emit, Ledger
     from wdaverify.search.relaxation import Path
 
@@ -52,51 +55,45 @@ _Known = dict[tuple[frozenset[int | None], str], tuple[str, float]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Form:
-    """A linear form of the logits and its claimed constant."""
+    """A linear form of the outputs of a network, and the constant that is claimed of it."""
 
-    constant: LipschitzConstant
+    network: Network
+    norm: Norm
     row: Vector
     value: float
 
 
 def prove_constants(ledger: Ledger, constants: Sequence[LipschitzConstant], box: Box) -> None:
-    """Claim both ends of the constants of logits, margins and labels on a bounded box."""
+    """Claim both ends of the constants of logits, margins, labels and margin losses on a bounded box."""
     if not box.bounded:
         return
     known: _Known = {}
     for k, constant in enumerate(constants):
         functional = parse_functional(constant.functional, constant.network.outputs)
-        if functional.loss is not None or not math.isfinite(constant.upper):
+        if functional.loss not in {None, "margin"} or not math.isfinite(constant.upper):
             continue
-        pointer = f"/constants/{k}/value"
-        below, above = _lower(ledger, constant, pointer), _upper(ledger, constant, box, pointer, known)
-        if above is None or (below is None and constant.lower > 0):
+        pointer, judged = f"/constants/{k}/value", constant.network
+        if functional.loss is not None:
+            assert functional.minus is not None
+            judged = judged_margin(judged, functional.minus)
+        below = claim_steepness(ledger, constant, judged, (box.lower, box.upper), pointer)
+        if below is None and constant.lower > 0:
             continue
-        needed = (above[0],) if below is None else (above[0], below)
-        ledger.rest(pointer, needed, upper=json.real(above[1]))
+        above = _upper(ledger, constant, judged, box, pointer, known)
+        if above is not None:
+            ledger.rest(pointer, (above[0],) if below is None else (above[0], below), upper=json.real(above[1]))
 
 
-def _lower(ledger: Ledger, constant: LipschitzConstant, pointer: str) -> str | None:
-    """The claim that the gradient at the known point is that long."""
-    if constant.point is None or constant.lower <= 0:
-        return None
-    return ledger.claim(
-        "liplow",
-        about=(pointer, "lower"),
-        functional=constant.functional,
-        norm=str(constant.norm),
-        value=written(constant.lower),
-        at=[written(v) for v in constant.point.tolist()],
-    )
-
-
-def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, known: _Known) -> tuple[str, float] | None:
+def _upper(
+    ledger: Ledger, constant: LipschitzConstant, judged: Network, box: Box, pointer: str, known: _Known
+) -> tuple[str, float] | None:
     """The claim that no gradient is longer; for a label one claim per margin, and their maximum."""
     functional = parse_functional(constant.functional, constant.network.outputs)
-    rows, several = functional.rows(constant.network.outputs), constant.functional.startswith("label:")
-    if not several:
+    rows = np.ones((1, 1)) if functional.loss is not None else functional.rows(constant.network.outputs)
+    if not constant.functional.startswith("label:"):
         for value in easier_upper(constant.value):
-            claim = _claimed(ledger, _Form(constant, rows[0], value), box, constant.functional, (pointer, "upper"))
+            form = _Form(judged, constant.norm, rows[0], value)
+            claim = _claimed(ledger, form, box, constant.functional, (pointer, "upper"))
             if claim is not None:
                 return claim, value
         return None
@@ -105,7 +102,8 @@ def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, 
         for j, row in zip(functional.plus, rows, strict=True):
             key = frozenset((j, functional.minus)), str(constant.norm)
             if key not in known or known[key][1] > value:  # the constants of f_j - f_y and f_y - f_j are one
-                claim = _claimed(ledger, _Form(constant, row, value), box, f"margin:{j}-{functional.minus}", None)
+                form = _Form(judged, constant.norm, row, value)
+                claim = _claimed(ledger, form, box, f"margin:{j}-{functional.minus}", None)
                 if claim is None:
                     break
                 known[key] = claim, value
@@ -117,13 +115,13 @@ def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, 
 
 def _claimed(ledger: Ledger, form: _Form, box: Box, name: str, about: tuple[str, str] | None) -> str | None:
     """The claim of one form's constant."""
-    norm, value = str(form.constant.norm), written(form.value)
+    norm, value = str(form.norm), written(form.value)
     return ledger.prove(partial(_bounded, ledger, form, box), "lip", about=about, functional=name, norm=norm, value=value)
 
 
 def _bounded(ledger: Ledger, form: _Form, box: Box, emit: Emit) -> bool:
     """Whether no generic point of the box has a longer gradient, with records to `emit`."""
-    network = form.constant.network
+    network = form.network
     area = Area(tuple(map(Fraction, box.lower.tolist())), tuple(map(Fraction, box.upper.tolist())))
     context = Context.of(network, area, emit)
     tree = _Tree(ledger, context, form, np.asarray(box.lower < box.upper))
@@ -168,7 +166,7 @@ class _Tree:
         slopes, decided = node_slopes(self._context, node.path)
         modes = np.where(decided != 0, decided, slopes.modes())
         found = adjoint_ranges(compiled, form.row, modes)
-        if norm_bound(compiled, form.row, modes, found, form.constant.norm, self._free) <= form.value * _TIE:
+        if norm_bound(compiled, form.row, modes, found, form.norm, self._free) <= form.value * _TIE:
             return {"t": "leaf", "k": "jac"}
         phases = node.phases
         if phases is None:
