@@ -64,6 +64,16 @@ class Stage:
     denominator: int = 1
     sources: list[tuple[int, int]] = field(default_factory=list)
     first: int = 0
+    wide: list[Group] = field(default_factory=list)
+    single: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+
+    def sort_out(self) -> None:
+        """Part the groups in `wide` ones and single coefficients: {block: [(row, column, weight)]}, as lone biases have them."""
+        for g in self.groups:
+            if len(g.rows) == len(g.columns) == 1:
+                self.single.setdefault(g.block, []).append((g.rows[0], g.columns[0], g.weights[0][0]))
+            else:
+                self.wide.append(g)
 
 
 class Program:
@@ -123,6 +133,7 @@ class Program:
                     weights = (form.terms[v] for v in variables)
                     group.weights.append([w.numerator * (q // w.denominator) for w in weights])
             stage.groups = list(groups.values())
+            stage.sort_out()
         count = iter(range(first, first + len(live)))
         return [next(count) if any(f.terms.values()) else f.constant for f in forms]
 

@@ -199,10 +199,10 @@ class Tree:
             value, _, _ = query(ctx, target.objective, choices, q.multiplier)
             self._value(value)
         elif kind == "empty":
-            if not ctx.empty():
-                value, _, _ = query(ctx, Form(), choices, Fraction(0))
-                if value >= 0:
-                    raise Rejected(f"leaf does not close: {float_text(value)} >= 0")
+            # Bounds that contradict each other need no multipliers; with some, those are tried first.
+            value = query(ctx, Form(), choices, Fraction(0))[0] if fields else Fraction(0)
+            if value >= 0 and not ctx.empty():
+                raise Rejected(f"leaf does not close: {float_text(value)} >= 0")
         elif kind == "jac" and lipschitz:
             self._value(gradient_norm(ctx, choices, self.free()))
         elif kind == "soft" and q.logistic:

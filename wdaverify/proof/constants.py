@@ -23,6 +23,7 @@ from wdaverify.proof.leaves import EmptyLeaves, Record, Target, node_slopes
 from wdaverify.proof.logistic_leaves import LogisticTree
 from wdaverify.proof.loss_networks import with_margin
 from wdaverify.proof.numbers import written
+from wdaverify.proof.steepness import claim_steepness
 from wdaverify.proof.thin import thin_leaf
 from wdaverify.proof.whole_space_constants import bounded_everywhere
 from wdaverify.report import json
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from wdaverify._types import BoolArray, Vector
     from wdaverify.domain import Box
+    from wdaverify.functionals import Functional
     from wdaverify.growth.record import LipschitzConstant
     from wdaverify.ir.network import Network
     from wdaverify.proof.ledger import Emit, Ledger
@@ -73,26 +75,20 @@ def prove_constants(ledger: Ledger, constants: Sequence[LipschitzConstant], box:
         beyond = functional.loss == "cross-entropy" and (constant.network.outputs > 2 or not box.bounded)
         if beyond or not math.isfinite(constant.upper):
             continue
-        pointer = f"/constants/{k}/value"
-        below, above = _lower(ledger, constant, pointer), _upper(ledger, constant, box, pointer, known)
-        if above is None or (below is None and constant.lower > 0):
+        pointer, judged = f"/constants/{k}/value", _judged(constant.network, functional)
+        below = claim_steepness(ledger, constant, judged, (box.lower, box.upper), pointer)
+        if below is None and constant.lower > 0:
             continue
-        needed = (above[0],) if below is None else (above[0], below)
-        ledger.rest(pointer, needed, upper=json.real(above[1]))
+        above = _upper(ledger, constant, box, pointer, known)
+        if above is not None:
+            ledger.rest(pointer, (above[0],) if below is None else (above[0], below), upper=json.real(above[1]))
 
 
-def _lower(ledger: Ledger, constant: LipschitzConstant, pointer: str) -> str | None:
-    """The claim that the gradient at the known point is that long."""
-    if constant.point is None or constant.lower <= 0:
-        return None
-    return ledger.claim(
-        "liplow",
-        about=(pointer, "lower"),
-        functional=constant.functional,
-        norm=str(constant.norm),
-        value=written(constant.lower),
-        at=[written(v) for v in constant.point.tolist()],
-    )
+def _judged(network: Network, functional: Functional) -> Network:
+    """The network whose neurons the judge looks at: the model, or a piecewise-linear loss behind it."""
+    if functional.loss not in ("margin", "hinge") or functional.minus is None:
+        return network
+    return with_margin(network, functional.minus, hinge=functional.loss == "hinge")
 
 
 def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, known: _Known) -> tuple[str, float] | None:
@@ -100,9 +96,8 @@ def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, 
     functional = parse_functional(constant.functional, constant.network.outputs)
     rows, several = functional.rows(constant.network.outputs), constant.functional.startswith("label:")
     if not several:
-        network, logistic = constant.network, functional.loss == "cross-entropy"
-        if functional.loss in ("margin", "hinge") and functional.minus is not None:
-            network, rows = with_margin(network, functional.minus, hinge=functional.loss == "hinge"), np.ones((1, 1))
+        network, logistic = _judged(constant.network, functional), functional.loss == "cross-entropy"
+        rows = rows if network is constant.network else np.ones((1, 1))
         for value in easier_upper(constant.value):
             form = _Form(constant, network, rows[0], value, logistic)
             claim = _claimed(ledger, form, box, constant.functional, (pointer, "upper"))
