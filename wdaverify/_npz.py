@@ -35,6 +35,9 @@ MAX_RATIO = 200
 _NUMBER = 8
 """Bytes of a float64, which numbers of other types become."""
 
+_LONGEST = 200
+"""Characters of another library's message."""
+
 _NUMERIC_KINDS = "biuf"
 
 
@@ -134,4 +137,4 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dty
 
 def _one_line(error: BaseException) -> str:
     """The first line of a message that another library wrote."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__)[:_LONGEST]
