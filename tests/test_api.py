@@ -14,7 +14,7 @@ PUBLIC = [
     "DistanceOptions", "Domain", "DomainError", "InputError", "LipschitzConstant", "LipschitzOptions", "ModelError",
     "Network", "Norm", "PropertyAnswer", "PropertyError", "RiskCertificate", "SolverError", "TransportPlan",
     "UnsupportedOpError", "Verdict", "WassersteinBall", "WdaverifyError", "attack", "cells", "certify", "check", "distance",
-    "from_torch", "lipschitz", "lipschitz_constants", "load", "load_domain", "verify",
+    "from_sklearn", "from_torch", "lipschitz", "lipschitz_constants", "load", "load_domain", "plot", "save_report", "verify",
 ]  # fmt: skip
 
 
@@ -53,9 +53,9 @@ def test_attack_can_be_called_whatever_was_imported_before(first):
     assert result.stdout.count("an attack needs at least two classes") == 2
 
 
-@pytest.mark.parametrize("statement", ["import wdaverify", "import wdaverify.cli.main"])
+@pytest.mark.parametrize("statement", ["import wdaverify", "import wdaverify.cli.main", "import wdaverify.plot"])
 def test_importing_loads_nothing_heavy(statement):
-    heavy = "{'torch', 'onnx', 'onnxruntime', 'highspy', 'pulp', 'cvxpy', 'sklearn'}"
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'highspy', 'pulp', 'cvxpy', 'sklearn', 'matplotlib', 'pandas'}"
     program = f"import sys; {statement}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wdaverify import plot as plot
     from wdaverify._errors import AuditError as AuditError
     from wdaverify._errors import DataError as DataError
     from wdaverify._errors import DomainError as DomainError
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     from wdaverify.growth.constants import lipschitz_constants as lipschitz_constants
     from wdaverify.growth.options import LipschitzOptions as LipschitzOptions
     from wdaverify.growth.record import LipschitzConstant as LipschitzConstant
+    from wdaverify.ir.from_sklearn import from_sklearn as from_sklearn
     from wdaverify.ir.from_torch import from_torch as from_torch
     from wdaverify.ir.load import load as load
     from wdaverify.ir.network import Network as Network
     from wdaverify.property.verify import PropertyAnswer as PropertyAnswer
     from wdaverify.property.verify import verify as verify
+    from wdaverify.report.page.results import save_report as save_report
     from wdaverify.risk.adversarial import AdversarialDistance as AdversarialDistance
     from wdaverify.risk.adversarial import DistanceOptions as DistanceOptions
     from wdaverify.risk.certificate import RiskCertificate as RiskCertificate
@@ -85,19 +88,26 @@ _HOMES = {
     "check": "check.report",
     "certify": "risk.certify",
     "distance": "risk.distance",
+    "from_sklearn": "ir.from_sklearn",
     "from_torch": "ir.from_torch",
     "lipschitz": "growth.constants",
     "lipschitz_constants": "growth.constants",
     "load": "ir.load",
     "load_domain": "domain_file",
+    "save_report": "report.page.results",
     "verify": "property.verify",
 }
 
-__all__ = sorted(_HOMES)
+_ROOMS = ("plot",)
+"""Rooms whose functions are called by two names: ``wv.plot.cells``."""
+
+__all__ = sorted([*_HOMES, *_ROOMS])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
+    if name in _ROOMS:
+        return importlib.import_module(f"wdaverify.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'wdaverify' has no attribute '{name}'")
     return getattr(importlib.import_module(f"wdaverify.{_HOMES[name]}"), name)

@@ -79,6 +79,16 @@ class Bracket:
         """``"exact"`` or ``"bracket"``, as the JSON says it."""
         return "exact" if self.exact else "bracket"
 
+    def record(self) -> dict[str, float | str]:
+        """The ends, the status and the evidence under their names, as plain scalars.
+
+        Examples
+        --------
+        >>> Bracket(lower=0.25, upper=0.25).record()
+        {'lower': 0.25, 'upper': 0.25, 'status': 'exact', 'evidence': 'checked'}
+        """
+        return {"lower": self.lower, "upper": self.upper, "status": self.status, "evidence": str(self.evidence)}
+
     def __str__(self) -> str:
         ends = f"{self.lower:.9g}", f"{self.upper:.9g}"
         if ends[0] == ends[1]:

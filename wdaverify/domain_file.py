@@ -66,6 +66,15 @@ def load_domain(path: str | Path) -> Box | Domain:
     ------
     DomainError
         As `parse_domain`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(Path(folder) / "box.npz", lower=[0.0, -1.0], upper=[1.0, 1.0])
+    ...     box = load_domain(Path(folder) / "box.npz")
+    >>> box.lower.tolist(), box.upper.tolist()
+    ([0.0, -1.0], [1.0, 1.0])
     """
     from wdaverify.domain_toml import read_domain_toml
 

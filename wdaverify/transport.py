@@ -209,6 +209,20 @@ class TransportPlan:
             return max((atom.cost for atom in self.atoms if atom.mass > 0), default=0.0)
         return math.fsum(atom.mass * atom.cost for atom in self.atoms if atom.mass > 0)
 
+    def records(self) -> list[dict[str, float]]:
+        """One dictionary of plain scalars per atom, coordinates as ``x0``, ``x1`` and so on; ``pandas.DataFrame`` takes the list.
+
+        Examples
+        --------
+        >>> TransportPlan((Atom(source=0, label=1, mass=1.0, cost=0.25, point=np.array([0.5])),)).records()
+        [{'source': 0, 'label': 1, 'mass': 1.0, 'cost': 0.25, 'x0': 0.5}]
+        """
+        names = ("source", "label", "mass", "cost")
+        return [
+            {**{name: getattr(atom, name) for name in names}, **{f"x{k}": v for k, v in enumerate(atom.point.tolist())}}
+            for atom in self.atoms
+        ]
+
     def __str__(self) -> str:
         return f"{len(self.atoms)} atoms, {len(self.moved)} moved, cost {self.cost:.6g}"
 

@@ -8,36 +8,42 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
 
 from wdaverify._deadline import Deadline
-from wdaverify.attack.findings import Journal
+from wdaverify._errors import DomainError
+from wdaverify._option_checks import check_time_limit, is_real
+from wdaverify.attack.findings import CLEAN
 from wdaverify.attack.options import AttackOptions
 from wdaverify.attack.result import AttackResult, clean_accuracy, curve_point
-from wdaverify.attack.run import CLEAN, Run
+from wdaverify.attack.run import Run
 from wdaverify.domain import Box
+from wdaverify.feature_domain import Domain
+from wdaverify.ir.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import torch
-
+    from wdaverify.attack.journal import Journal
+    from wdaverify.attack.logits import Model
     from wdaverify.dataset import Dataset
-    from wdaverify.feature_domain import Domain
-    from wdaverify.ir.network import Network
     from wdaverify.transport import WassersteinBall
 
 
 def attack(
-    model: Network | torch.nn.Module,
+    model: Model,
     data: Dataset,
     ball: WassersteinBall,
     *,
     method: str = "wda++",
     domain: Box | Domain | None = None,
-    radii: Sequence[float] | None = None,
-    input_shape: Sequence[int] | None = None,
+    radii: Sequence[float] | float | None = None,
+    input_shape: Sequence[int] | int | None = None,
     steps: int | None = None,
     restarts: int | None = None,
     batch_size: int | None = None,
@@ -53,7 +59,9 @@ def attack(
     Parameters
     ----------
     model
-        A `Network`, or any torch module with logits (R, K): piecewise linear or not. The module is copied and left alone.
+        A `Network`, or any torch module with logits (R, K): piecewise linear or not. The module is copied and left alone. Or any
+        callable of tensors (R, *input_shape), such as a model of another toolkit. It is called as it is: put it into evaluation
+        mode. If it computes in float32, what is attacked and judged is ``x -> f(x rounded to float32)``.
     data
         Samples (N, n) in the domain.
     ball
@@ -62,17 +70,18 @@ def attack(
         ``wda++`` and ``nearest`` search for nearest adversarial points and serve every radius at once; ``wda``, ``a3-wda``,
         ``pgd`` and ``apgd`` attack within each radius.
     domain
-        The inputs that exist; default the unit box. Features may be frozen.
+        The inputs that exist. Features may be frozen. The default is the unit box, or the ``bounds`` of a callable that has them,
+        a pair of numbers.
     radii
-        Radii of the curve; the ball's own is added if it is missing.
+        Radii of the curve, or one of them; the ball's own is added if it is missing.
     input_shape
-        Shape of one sample of a module, without the batch axis; default flat.
+        Shape of one sample of a module or callable, without the batch axis; default flat.
     steps, restarts, batch_size, device, seed, kappa
         As in `AttackOptions`.
     journal
         Folder for the findings of finished batches; a run that was stopped goes on from there, and gives the same result.
     time_limit
-        Wall seconds; looked at between batches. Samples that are not attacked then count as not found.
+        Wall seconds, more than 0; looked at between batches. Samples that are not attacked then count as not found.
     progress
         Called after each batch with the number of samples done, of all samples, and the weight of those done that have no
         known adversarial point within the ball's radius, relative to the weight done.
@@ -100,18 +109,19 @@ def attack(
     >>> found.distances.round(9).tolist(), round(found.worst_case_accuracy, 9), found.robust_accuracy
     ([0.25, 0.5], 0.5, 1.0)
     """
+    check_time_limit(time_limit)
     started, deadline = time.monotonic(), Deadline.after(time_limit)
     options = AttackOptions(
         method=method, steps=steps, restarts=restarts, batch_size=batch_size, device=device, seed=seed, kappa=kappa
     )
-    balls = [dataclasses.replace(ball, radius=r) for r in ([] if radii is None else radii)]
-    balls += [ball] if ball.radius not in [b.radius for b in balls] else []
-    run = Run(model, data, balls, domain=Box(0, 1) if domain is None else domain, options=options, input_shape=input_shape)
-    interrupted, kept = False, None if journal is None else Journal(journal, run.digest())
-    try:
-        run.finish(kept, ball.radius, deadline, progress)
-    except KeyboardInterrupt:
-        interrupted = True
+    balls = _balls(ball, radii)
+    run = Run(model, data, balls, domain=_domain(model, domain), options=options, input_shape=input_shape)
+    interrupted = False
+    with _journal(journal, run) as kept:
+        try:
+            run.finish(kept, ball.radius, deadline, progress)
+        except KeyboardInterrupt:
+            interrupted = True
     found = run.findings
     for array in (found.distances, found.targets, found.points):
         array.setflags(write=False)
@@ -133,3 +143,33 @@ def attack(
         attacked=int(found.done.sum()),
         interrupted=interrupted,
     )
+
+
+def _balls(ball: WassersteinBall, radii: Sequence[float] | float | None) -> list[WassersteinBall]:
+    """The balls of the curve."""
+    wanted: Any = [] if radii is None else [radii] if np.ndim(radii) == 0 else radii
+    balls = [dataclasses.replace(ball, radius=r) for r in wanted]
+    return balls + ([ball] if ball.radius not in [b.radius for b in balls] else [])
+
+
+def _domain(model: Model, domain: Box | Domain | None) -> Box | Domain:
+    """The domain asked for; else the bounds of a callable that has some; else the unit box."""
+    if isinstance(domain, Box | Domain):
+        return domain
+    if domain is not None:
+        raise DomainError(f"the domain is {domain!r}; give a Box or a Domain")
+    bounds = None if isinstance(model, Network | torch.nn.Module) else getattr(model, "bounds", None)
+    if not isinstance(bounds, tuple | list):
+        return Box(0, 1)
+    if len(bounds) != 2 or not all(is_real(end) for end in bounds):
+        raise DomainError(f"the bounds of the model are {bounds!r}, not two numbers; give a domain")
+    return Box(*bounds)
+
+
+def _journal(folder: str | Path | None, run: Run) -> AbstractContextManager[Journal | None]:
+    """The journal, if one is asked for."""
+    if folder is None:
+        return nullcontext()
+    from wdaverify.attack.journal import Journal  # here: locks exist on POSIX systems only
+
+    return Journal(folder, run.digest(), run.extent)

@@ -8,6 +8,7 @@ from wdaverify.report import json, records
 from wdaverify.report.plans import save_plans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from wdaverify.attack.result import AttackResult
@@ -30,6 +31,11 @@ def save_attack(found: AttackResult, path: str | Path, *, network: Network) -> N
     sources = [source.file for source in (network.source, found.data.source) if source is not None]
     target = json.check_writable(path, inputs=sources)
     plans = save_plans([point.plan for point in found.curve], target, inputs=sources)
+    json.write(attack_document(found, network, plans), target)
+
+
+def attack_document(found: AttackResult, network: Network, plans: Sequence[records.PlanRecord]) -> records.AttackDocument:
+    """The file of kind ``attack``, with the records of its plans given."""
     curve = [
         records.AttackCurveRecord(
             radius=point.radius,
@@ -42,25 +48,22 @@ def save_attack(found: AttackResult, path: str | Path, *, network: Network) -> N
     ]
     options, ball = found.options, found.ball
     names = ("steps", "restarts", "batch_size", "device", "seed", "kappa")
-    json.write(
-        records.AttackDocument(
-            model=json.model_record(network),
-            domain=json.domain_record(found.domain),
-            options={"norm": str(ball.norm), **{name: getattr(options, name) for name in names}},
-            versions=json.versions(),
-            seconds=found.seconds,
-            interrupted=found.interrupted,
-            data=json.data_record(found.data),
-            threat=records.ThreatRecord(norm=str(ball.norm), order=json.real(ball.order)),
-            method=options.method,
-            clean_accuracy=found.clean_accuracy,
-            distances=_distances(found),
-            curve=curve,
-            forward=found.forward,
-            backward=found.backward,
-            attacked=found.attacked,
-        ),
-        target,
+    return records.AttackDocument(
+        model=json.model_record(network),
+        domain=json.domain_record(found.domain),
+        options={"norm": str(ball.norm), **{name: getattr(options, name) for name in names}},
+        versions=json.versions(),
+        seconds=found.seconds,
+        interrupted=found.interrupted,
+        data=json.data_record(found.data),
+        threat=records.ThreatRecord(norm=str(ball.norm), order=json.real(ball.order)),
+        method=options.method,
+        clean_accuracy=found.clean_accuracy,
+        distances=_distances(found),
+        curve=curve,
+        forward=found.forward,
+        backward=found.backward,
+        attacked=found.attacked,
     )
 
 

@@ -15,10 +15,10 @@ import torch
 
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
 from wdaverify.attack.boundary import descend, first_crossing, walk
+from wdaverify.attack.device import device_of
 from wdaverify.attack.noise import content_keys
 from wdaverify.attack.rows import Rows
 from wdaverify.attack.starts import near_start, spread_start
-from wdaverify.attack.victim import device_of
 from wdaverify.ir.evaluate import forward
 from wdaverify.ir.to_torch import to_torch
 

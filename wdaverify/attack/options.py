@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from wdaverify._errors import InputError
+from wdaverify._option_checks import is_real
+from wdaverify.attack.device import device_of
 from wdaverify.attack.methods import METHODS, Method
-from wdaverify.attack.victim import device_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +52,10 @@ class AttackOptions:
             raise InputError(f"attack method '{self.method}' is unknown; give {', '.join(METHODS)}")
         for name, least in (("steps", 1), ("restarts", 1), ("batch_size", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | np.integer) and least <= value < 2**62):
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if value is not None and not (whole and least <= value < 2**62):
                 raise InputError(f"attack: {name} is {value}; give a whole number of at least {least}")
-        if not (math.isfinite(self.kappa) and self.kappa >= 1):
+        if not (is_real(self.kappa) and math.isfinite(self.kappa) and self.kappa >= 1):
             raise InputError(f"attack: kappa is {self.kappa}; give a number of at least 1")
         device_of(self.device)
 

@@ -118,6 +118,28 @@ class AttackResult:
         """At the ball's own radius."""
         return self.point.robust_accuracy
 
+    def records(self) -> list[dict[str, float | str]]:
+        """One dictionary of plain scalars per radius, in the order of the curve; ``pandas.DataFrame`` takes the list."""
+        asked: dict[str, float | str] = {"method": self.options.method, "norm": str(self.ball.norm), "order": self.ball.order}
+        names = ("robust_accuracy", "worst_case_accuracy", "mixture_accuracy")
+        return [
+            {
+                "radius": point.radius,
+                **asked,
+                "clean_accuracy": self.clean_accuracy,
+                **{name: getattr(point, name) for name in names},
+            }
+            for point in self.curve
+        ]
+
+    def sample_records(self) -> list[dict[str, float | str | None]]:
+        """One dictionary of plain scalars per sample: its label, and the distance, class and origin of the point known."""
+        sides = zip(self.data.y.tolist(), self.distances.tolist(), self.targets.tolist(), self.parts, strict=True)
+        return [
+            {"sample": k, "label": label, "distance": far, "target": goal if goal >= 0 else None, "part": part or None}
+            for k, (label, far, goal, part) in enumerate(sides)
+        ]
+
     def __str__(self) -> str:
         threat = f"order {self.ball.order:g}, {self.ball.norm}"
         return "\n".join(

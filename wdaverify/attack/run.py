@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
-from wdaverify.attack.findings import Findings, question_digest
+from wdaverify.attack.findings import CLEAN, Findings, question_digest
+from wdaverify.attack.journal import Extent
 from wdaverify.attack.memory import rows_that_fit
 from wdaverify.attack.methods import RIVALS
 from wdaverify.attack.noise import content_keys
+from wdaverify.attack.recall import confirmed_again, finished
 from wdaverify.attack.rows import Rows
 from wdaverify.attack.settle import leading, settle
 from wdaverify.attack.victim import Victim
@@ -23,15 +25,12 @@ if TYPE_CHECKING:
 
     from wdaverify._deadline import Deadline
     from wdaverify._types import IntArray, Matrix, Vector
-    from wdaverify.attack.findings import Journal
+    from wdaverify.attack.journal import Journal
+    from wdaverify.attack.logits import Model
     from wdaverify.attack.options import AttackOptions
     from wdaverify.dataset import Dataset
     from wdaverify.domain import Box
-    from wdaverify.ir.network import Network
     from wdaverify.transport import WassersteinBall
-
-CLEAN = -2
-"""The part of samples that err as they are."""
 
 
 class Run:
@@ -45,13 +44,13 @@ class Run:
 
     def __init__(
         self,
-        model: Network | torch.nn.Module,
+        model: Model,
         data: Dataset,
         balls: Sequence[WassersteinBall],
         *,
         domain: Box | Domain,
         options: AttackOptions,
-        input_shape: Sequence[int] | None,
+        input_shape: Sequence[int] | int | None,
     ) -> None:
         self.data, self.balls, self.options = data, balls, options
         self.domain = box_per_sample(domain, "distributional attacks").sized(data.size)
@@ -91,6 +90,12 @@ class Run:
         return question_digest(self.victim.digest, self.data.x, self.data.y, box.lower, box.upper, frozen, names)
 
     @property
+    def extent(self) -> Extent:
+        """The sizes of the arrays of a journal."""
+        parts = len(self.options.chosen.parts)
+        return Extent(samples=self.data.count, coordinates=self.data.size, classes=self.victim.outputs, parts=parts)
+
+    @property
     def counts(self) -> tuple[int, int]:
         """Evaluations and gradients, with those of an earlier run that was stopped."""
         return self._recalled[0] + self.victim.forward, self._recalled[1] + self.victim.backward
@@ -122,7 +127,7 @@ class Run:
         """Attack every sample that is not done while time is left; `radius` is the one that `progress` hears about."""
         found = self.findings
         if journal is not None:
-            self._recalled = journal.recall(found)
+            self._recalled = self._recall(journal)
         for index in self._batches(np.flatnonzero(~found.done)):
             if deadline.passed:
                 return
@@ -131,11 +136,25 @@ class Run:
             found.done[index] = True
             if journal is not None:
                 after = self.counts
-                journal.keep(index, found, (after[0] - before[0], after[1] - before[1]))
+                spent = after[0] - before[0], after[1] - before[1]
+                journal.keep(finished(index, found, self.victim, self.data, spent))
             if progress is not None:
                 weights = np.array([float(w) for w in self.data.fractions])[found.done]
                 left = weights @ (found.distances[found.done] > radius)
                 progress(int(found.done.sum()), self.data.count, float(left / weights.sum()) if weights.any() else 0.0)
+
+    def _recall(self, journal: Journal) -> tuple[int, int]:
+        """Take up what finished batches found; their evaluations and gradients."""
+        counts = np.zeros(2, dtype=np.int64)
+        for file, batch in journal.batches():
+            lower, upper = self._ends(batch.index)
+            norm = self.balls[0].norm
+            sure = confirmed_again(batch, file, self.victim, self.data, ends=(lower, upper), norm=norm)
+            found = {n: getattr(batch, n)[sure] for n in ("distances", "targets", "points", "parts")}
+            self.findings.put(batch.index[sure], **found)
+            self.findings.done[batch.index[sure]] = True
+            counts += batch.counts
+        return int(counts[0]), int(counts[1])
 
     def _attack_in_parts(self, index: IntArray) -> None:
         """Attack the samples of an index together, or in halves if the device has too little memory for that."""
@@ -190,12 +209,7 @@ class Run:
 
     def _rows(self, index: IntArray) -> Rows:
         """The samples of an index in float64, without rivals."""
-        x: Matrix = self.data.x[index]
-        if isinstance(self.domain, Domain):
-            box, frozen = self.domain.box, self.domain.frozen
-            lower, upper = np.where(frozen, x, box.lower), np.where(frozen, x, box.upper)
-        else:
-            lower, upper = self.domain.lower, self.domain.upper
+        x, (lower, upper) = self.data.x[index], self._ends(index)
         device = self.victim.device
         tensors = [torch.tensor(a, device=device) for a in (x, self.data.y[index], lower, upper, content_keys(x))]
         return Rows(
@@ -209,3 +223,9 @@ class Run:
             keys=tensors[4],
             seed=self.options.seed,
         )
+
+    def _ends(self, index: IntArray) -> tuple[Matrix, Matrix]:
+        """The ends (B, n) of the boxes in which the samples of an index may move."""
+        x, domain = self.data.x[index], self.domain
+        box, frozen = (domain.box, domain.frozen) if isinstance(domain, Domain) else (domain, np.zeros(x.shape[1], dtype=bool))
+        return np.where(frozen, x, box.lower), np.where(frozen, x, box.upper)

@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from wdaverify.attack.victim import Victim
 
 _ROUGH_PUSHES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-"""Relative extensions tried on points that were found in float32."""
+"""Relative extensions tried on points that were found, or are judged, in float32."""
 
 _FINE_PUSHES = (0.0, *(10.0**e for e in range(-16, -5)))
 """Relative extensions tried on points whose margin falls short in the arithmetic that judges."""
-
-_FIRM = 1e-12
-"""Margins of this size, relative to the largest logit, are preferred: they survive evaluation in exact arithmetic, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +89,11 @@ def settle(victim: Victim, rows: Rows, points: Tensor, radius: float | None = No
     crossing = first_crossing(some, firm[index]).cpu().numpy()
     lower, upper = (np.broadcast_to(t.cpu().numpy(), crossing.shape) for t in (some.lower, some.upper))
     open_rows, labels, samples = index.cpu().numpy(), some.labels.cpu().numpy(), some.samples.cpu().numpy()
-    trials = [samples + (1 + push) * (crossing - samples) for push in _FINE_PUSHES] + [firm[index].cpu().numpy()]
+    pushes = _ROUGH_PUSHES if victim.single else _FINE_PUSHES
+    trials = [samples + (1 + push) * (crossing - samples) for push in pushes] + [firm[index].cpu().numpy()]
     left = np.arange(len(open_rows))
-    for firm_share, wish in [(share, trial) for share in (_FIRM, 0.0) for trial in trials]:
+    # Margins that survive another evaluation, also an exact one, are preferred.
+    for firm_share, wish in [(share, trial) for share in (victim.firm, 0.0) for trial in trials]:
         trial = np.clip(wish[left], lower[left], upper[left])
         outputs = victim.judge(trial)
         distances = distances_up(trial, samples[left], rows.norm)

@@ -8,7 +8,6 @@ time (an exclusive lock of its file).
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from typing import TYPE_CHECKING, Self
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from wdaverify._errors import InputError, RunStoppedError
+from wdaverify._lock import hold
 from wdaverify.bench.outcome import Outcome  # noqa: TC001 - msgspec reads annotations
 
 if TYPE_CHECKING:
@@ -81,10 +81,8 @@ class Journal:
         os.close(self._handle)
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{self._path}: another run of bench is writing this journal") from None
+        if not hold(self._handle):
+            raise InputError(f"{self._path}: another run of bench is writing this journal")
 
     def _read(self) -> None:
         """Take up what is whole, and cut off a torn end."""

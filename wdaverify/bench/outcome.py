@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wdaverify.bench.process import End
+from wdaverify.report.records import DECIDED as DECIDED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 TIMEOUT, MEMOUT, ERROR = "timeout", "memout", "error"
 EXACT, BRACKET = "exact", "bracket"
 VERDICTS = frozenset({"sat", "unsat", "unknown", EXACT, BRACKET, TIMEOUT, MEMOUT, ERROR})
-DECIDED = frozenset({"sat", "unsat", EXACT})
-"""Verdicts that leave nothing open."""
 
 _INFINITE = ("inf", "-inf")
 

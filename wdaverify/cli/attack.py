@@ -48,6 +48,7 @@ def attack(
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     output: opt.Output = None,
+    report: opt.Report = None,
     quiet: opt.Quiet = False,
 ) -> int:
     """Look for distributions near the data that the network gets wrong: lower ends of the worst-case risk.
@@ -63,7 +64,7 @@ def attack(
         raise InputError(f"--workers {workers} is not a whole number >= 1")
     balls = _balls(radius, order, norm)
     region = opt.read_domain(domain)
-    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples, report=report)
     network = files.network(region)
     dataset = files.samples_for(network, region)
     torch.set_num_threads(workers)
@@ -89,6 +90,12 @@ def attack(
         save_attack(found, output, network=network)
     for row in text.attack_lines(found, str(network)):
         text.line(row)
+    if report is not None:
+        from wdaverify.report.page.results import attack_material
+        from wdaverify.report.page.save import save_page
+
+        save_page(attack_material(found, network, file=output), report)
+        text.line(f"report: {report}")
     return 130 if found.interrupted else 0
 
 

@@ -56,6 +56,7 @@ def bench(
     compare: Compare = None,
     cactus: Cactus = None,
     output: opt.Output = None,
+    report: opt.Report = None,
     quiet: opt.Quiet = False,
 ) -> int:
     """Answer a list of instances, each in its own process within its limits; run again, it goes on where it stopped.
@@ -72,6 +73,8 @@ def bench(
     for path in (table, output, cactus):
         if path is not None:
             json.check_writable(path, inputs=[instances, *([compare] if compare else []), *read])
+    if report is not None:
+        opt.check_report(report, output, [instances, *([compare] if compare else []), *read])
     if compare is not None:
         against((), compare)  # what is wrong with that file is said before hours of work, not after
     started, outcomes = time.monotonic(), dict[int, Outcome]()
@@ -87,13 +90,15 @@ def bench(
         raise
     rows = _write_table(listed, outcomes, table)
     compared = None if compare is None else against(rows, compare)
+    document = _document(instances, listed, outcomes, limits, time.monotonic() - started)
     if output is not None:
-        seconds = time.monotonic() - started
-        json.write(_document(instances, listed, outcomes, limits, seconds), output)
+        json.write(document, output)
     if cactus is not None:
         own = {"wdaverify": [o.seconds for o in outcomes.values() if o.verdict in DECIDED]}
         save_cactus(own if compared is None else compared.times, cactus)
     _show(instances, listed, outcomes, compared, table)
+    if report is not None:
+        _write_page(document, report, output, compared)
     return 1 if compared is not None and compared.contradictions else 0
 
 
@@ -159,6 +164,17 @@ def _document(
             for i in listed
         ],
     )
+
+
+def _write_page(document: records.BenchDocument, report: Path, output: Path | None, compared: Comparison | None) -> None:
+    """The page for people."""
+    from wdaverify.report.page.material import Material
+    from wdaverify.report.page.save import decoded, save_page
+
+    comparison = None if compared is None else dataclasses.asdict(compared)
+    name = None if output is None else output.name
+    save_page(Material(document=decoded(document, None), certificate=name, comparison=comparison), report)
+    text.line(f"report: {report}")
 
 
 def _show(path: Path, listed: Sequence[Instance], outcomes: dict[int, Outcome], compared: Comparison | None, table: Path) -> None:

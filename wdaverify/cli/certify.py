@@ -42,6 +42,7 @@ def certify(
     engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    report: opt.Report = None,
     no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
@@ -62,7 +63,7 @@ def certify(
         solver=solver,
     )
     threat = _threat(radius, order, loss, search)
-    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples, report=report)
     return certify_growth(files, search, proof=not no_proof) if data is None else _risk(files, search, threat, proof=not no_proof)
 
 
@@ -121,4 +122,10 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool)
     for bound in certificate.bounds:
         if bound.note:
             text.line(f"{bound.name}: {bound.note}")
+    if files.report is not None:
+        from wdaverify.report.page.results import risk_material
+        from wdaverify.report.page.save import save_page
+
+        save_page(risk_material(certificate, file=files.output), files.report)
+        text.line(f"report: {files.report}")
     return 130 if certificate.interrupted else 0

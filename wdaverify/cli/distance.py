@@ -34,6 +34,7 @@ def distance(
     engine: opt.Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    report: opt.Report = None,
     no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
@@ -49,7 +50,7 @@ def distance(
         engine=engine,
         solver=solver,
     )
-    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet, data=data, samples=samples, report=report)
     return _distance(files, search, proof=not no_proof)
 
 
@@ -68,16 +69,16 @@ def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
             found = distances(network, samples, norm=search.norm, domain=search.domain, options=search.options, progress=progress)
         except Interrupted as stop:
             found, interrupted = stop.distances, True
+    document = distance_document(
+        network,
+        samples,
+        found,
+        domain=search.domain,
+        options=options_record(search.norm, search.options),
+        seconds=time.monotonic() - started,
+    )
+    document = msgspec.structs.replace(document, interrupted=interrupted)
     if files.output is not None:
-        document = distance_document(
-            network,
-            samples,
-            found,
-            domain=search.domain,
-            options=options_record(search.norm, search.options),
-            seconds=time.monotonic() - started,
-        )
-        document = msgspec.structs.replace(document, interrupted=interrupted)
         if proof and not interrupted:
             _save_proved(document, files.output, network, samples, found, search)
         else:
@@ -85,7 +86,20 @@ def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
     for record in found:
         text.line(str(record))
     text.line(text.distance_summary(found))
+    if files.report is not None:
+        _write_page(document, files, samples)
     return 130 if interrupted else 0
+
+
+def _write_page(document: records.DistanceDocument, files: opt.Files, samples: Dataset) -> None:
+    """The page for people."""
+    from wdaverify.report.page.material import Material
+    from wdaverify.report.page.save import decoded, save_page
+
+    assert files.report is not None
+    name = None if files.output is None else files.output.name
+    save_page(Material(document=decoded(document, files.output), data=samples, certificate=name), files.report)
+    text.line(f"report: {files.report}")
 
 
 def _save_proved(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wdaverify.cli import options as opt
 from wdaverify.cli.inspect import unstable_line
-from wdaverify.cli.lipschitz import find_constants, show_constants, write_constants
+from wdaverify.cli.lipschitz import find_constants, show_constants, write_constants, write_report
 from wdaverify.report import text
 
 if TYPE_CHECKING:
@@ -41,20 +41,21 @@ def certify_growth(files: Files, search: Search, *, proof: bool) -> int:
     functionals = growth_functionals(network.outputs)
     constants, interrupted = find_constants(network, functionals, search.norm, box, options)
     products = {name: lipschitz_bound(network, name, norm=search.norm) for name in functionals}
+    document = lipschitz_document(
+        network,
+        constants,
+        domain=box,
+        options=options_record(search.norm, chosen),
+        seconds=time.monotonic() - started,
+        interrupted=interrupted,
+        bounds={_PRODUCT: products},
+    )
     if files.output is not None:
-        document = lipschitz_document(
-            network,
-            constants,
-            domain=box,
-            options=options_record(search.norm, chosen),
-            seconds=time.monotonic() - started,
-            interrupted=interrupted,
-            bounds={_PRODUCT: products},
-        )
         write_constants(document, files.output, network, constants, box, options, proof=proof and not interrupted)
     text.line(f"model: {network}")
     text.line(unstable_line(network, box))
     show_constants(constants, interrupted=interrupted)
     text.line(growth_sentence(constants, box))
     text.line(f"for comparison, upper bound by {_PRODUCT}: {printed_up(max(products.values()))} * r, on all of R^n")
+    write_report(document, files)
     return 130 if interrupted else 0

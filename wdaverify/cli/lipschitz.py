@@ -54,6 +54,7 @@ def lipschitz(
     engine: Engine = None,
     solver: opt.Solver = "highs",
     output: opt.Output = None,
+    report: opt.Report = None,
     no_proof: opt.NoProof = False,
     quiet: opt.Quiet = False,
 ) -> int:
@@ -62,29 +63,29 @@ def lipschitz(
     With --domain Rn also the slopes at infinity, and whether they coincide with the constants.
     """
     from wdaverify.growth.any_risk import growth_functionals
+    from wdaverify.growth.document import lipschitz_document, options_record
 
     started = time.monotonic()
     options = read_options(time_limit=time_limit, gap=gap, seed=seed, workers=workers, engine=engine, solver=solver)
     ground, box = opt.read_norm(norm), read_box(domain)
-    files = opt.files(model, domain=domain, output=output, quiet=quiet)
+    files = opt.files(model, domain=domain, output=output, quiet=quiet, report=report)
     network = files.network(box)
     names = functional or growth_functionals(network.outputs)
     constants, interrupted = find_constants(network, names, norm, box, options)
+    document = lipschitz_document(
+        network,
+        constants,
+        domain=box,
+        options=options_record(ground, options),
+        seconds=time.monotonic() - started,
+        interrupted=interrupted,
+    )
     if output is not None:
-        from wdaverify.growth.document import lipschitz_document, options_record
-
-        document = lipschitz_document(
-            network,
-            constants,
-            domain=box,
-            options=options_record(ground, options),
-            seconds=time.monotonic() - started,
-            interrupted=interrupted,
-        )
         write_constants(document, output, network, constants, box, options, proof=not no_proof and not interrupted)
     text.line(f"model: {network}")
     text.line(f"domain: {box}")
     show_constants(constants, interrupted=interrupted)
+    write_report(document, files)
     return 130 if interrupted else 0
 
 
@@ -110,6 +111,18 @@ def write_constants(
     save_proved(
         document, output, network, lambda ledger: prove_constants(ledger, constants, sized), sources=Sources(), deadline=deadline
     )
+
+
+def write_report(document: records.LipschitzDocument, files: opt.Files) -> None:
+    """The page, if it is wanted."""
+    if files.report is None:
+        return
+    from wdaverify.report.page.material import Material
+    from wdaverify.report.page.save import decoded, save_page
+
+    name = None if files.output is None else files.output.name
+    save_page(Material(document=decoded(document, files.output), certificate=name), files.report)
+    text.line(f"report: {files.report}")
 
 
 def read_options(*, engine: str | None, solver: str, **values: float | None) -> LipschitzOptions:

@@ -16,7 +16,7 @@ from wdaverify.report.json import check_writable
 from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from wdaverify._types import Norm
     from wdaverify.dataset import Dataset
@@ -59,6 +59,9 @@ Engine = Annotated[
 Solver = Annotated[str, typer.Option("--solver", metavar="highs|cbc", help="The solver of the engine's programs.")]
 Gap = Annotated[float, typer.Option("--gap", metavar="G", help="Relative width below which a bracket counts as exact.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="FILE.json", help="Also write the result as JSON.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a page for people, one file that works offline.")
+]
 NoProof = Annotated[bool, typer.Option("--no-proof", help="Write no proofs into --output FILE.json, nor beside it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no warnings.")]
 Samples = Annotated[int | None, typer.Option("--samples", metavar="N", help="Only the first N samples.", show_default="all")]
@@ -100,6 +103,7 @@ class Files:
     data: Path | None = None
     samples: int | None = None
     output: Path | None = None
+    report: Path | None = None
     quiet: bool = False
 
     def network(self, domain: Box | Domain) -> Network:
@@ -140,18 +144,37 @@ def files(
     quiet: bool,
     data: Path | None = None,
     samples: int | None = None,
+    report: Path | None = None,
 ) -> Files:
-    """The files of a command, after a check that the output can be written: before any work, not after it.
+    """The files of a command, after a check that output and report can be written: before any work, not after it.
 
     Raises
     ------
     InputError
-        If it cannot, or is one of the files that the command reads.
+        If one cannot, or is one of the files that the command reads.
     """
+    box: list[str | Path] = [domain] if domain.lower().endswith((".npz", ".toml")) else []
+    read: list[str | Path] = [model, *box, *([] if data is None else [data])]
     if output is not None:
-        box = [domain] if domain.lower().endswith((".npz", ".toml")) else []
-        check_writable(output, inputs=[model, *box, *([] if data is None else [data])])
-    return Files(model=model, data=data, samples=samples, output=output, quiet=quiet)
+        check_writable(output, inputs=read)
+    if report is not None:
+        check_report(report, output, read)
+    return Files(model=model, data=data, samples=samples, output=output, report=report, quiet=quiet)
+
+
+def check_report(report: Path, output: Path | None, read: Sequence[str | Path]) -> None:
+    """Check that the page of ``--report`` can be written, and is none of the other files.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    from wdaverify.report.page.target import check_page
+
+    check_page(report, inputs=read)
+    if output is not None and report.resolve() == output.resolve():
+        raise InputError(f"--report {report}: is also the file of --output; give two names")
 
 
 def check_one_by_one(record: Callable[..., object], values: Mapping[str, Any]) -> None:

@@ -127,6 +127,21 @@ def lipschitz_constants(
     ------
     InputError, DomainError, Interrupted
         As `lipschitz`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from wdaverify.ir.network import Network, Node
+    >>> from wdaverify.ir.ops import Affine, Input
+    >>> logits = Affine((csr_array(np.array([[3.0, 4.0], [0.0, 0.0]])),), np.zeros(2))
+    >>> network = Network.from_nodes({"x": Node(Input(2)), "f": Node(logits, ("x",))}, "f")
+    >>> for constant in lipschitz_constants(network, ["logit:0", "margin:1-0"], domain=Box(0, 1), norms=["linf", "l2"]):
+    ...     print(constant.functional, constant.norm, round(constant.value.upper, 6))
+    logit:0 linf 7.0
+    logit:0 l2 5.0
+    margin:1-0 linf 7.0
+    margin:1-0 l2 5.0
     """
     options = (options or LipschitzOptions()).started()
     box = check_domain(Box(0, 1) if domain is None else domain, network.inputs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from wdaverify._deadline import Deadline
+from wdaverify._option_checks import check_count, check_gap, check_time_limit
 from wdaverify._tolerances import DEFAULT_GAP
-from wdaverify.search.option_checks import check_count, check_gap, check_time_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

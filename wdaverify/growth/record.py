@@ -65,6 +65,18 @@ class LipschitzConstant:
         """The activation cell about `point`, with the affine function that the network is on it."""
         return None if self.point is None else activation_cell(self.network.compiled, exact_phases(self.network, self.point))
 
+    def record(self) -> dict[str, float | str]:
+        """The functional, the norm and the bracket as plain scalars; ``pandas.DataFrame`` takes a list of them.
+
+        Examples
+        --------
+        >>> import wdaverify as wv
+        >>> network = wv.load("tests/data/lipschitz/degen_abs_identity_1-2-1.onnx")
+        >>> wv.lipschitz(network, "logit:0", norm="linf", domain=wv.Box(-1, 1)).record()["upper"]
+        1.0
+        """
+        return {"functional": self.functional, "norm": str(self.norm), **self.value.record()}
+
     def __str__(self) -> str:
         slope = "" if self.slope is None else f", slope {self.slope.value}"
         return f"{self.functional:<{_NAME_WIDTH}}  {self.norm:<4}  {self.value}{slope}"

@@ -36,6 +36,12 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
     ------
     ModelError
         If torch cannot export the module, or `from_onnx` refuses the result.
+
+    Examples
+    --------
+    >>> network = from_torch(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)), (2,))
+    >>> network.inputs, network.relus, network.outputs
+    (2, 3, 2)
     """
     name = type(module).__name__
     tensors = [*module.parameters(), *module.buffers()]

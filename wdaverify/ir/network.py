@@ -52,6 +52,19 @@ class Network:
         What the importer changed and the user should know (a dropped softmax).
     source
         The model file, for hashes and for the float32 replay.
+
+    Examples
+    --------
+    ``f(x) = relu(x_0 + x_1)``:
+
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from wdaverify.ir.ops import Affine, Input, Relu
+    >>> add, same = (Affine((csr_array(np.array(rows)),), np.zeros(1)) for rows in ([[1.0, 1.0]], [[1.0]]))
+    >>> nodes = {"x": Node(Input(2)), "z": Node(add, ("x",)), "a": Node(Relu(1), ("z",)), "f": Node(same, ("a",))}
+    >>> network = Network.from_nodes(nodes, "f")
+    >>> network.order, network.inputs, network.outputs, network.relus
+    (('x', 'z', 'a', 'f'), 2, 1, 1)
     """
 
     graph: nx.DiGraph[str]

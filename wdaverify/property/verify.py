@@ -106,6 +106,26 @@ def verify(
     ------
     InputError
         If the file cannot be used, or does not fit the network, or an option is out of its range.
+
+    Examples
+    --------
+    ``y = relu(x) - 1`` exceeds 0 somewhere in ``-2 <= x <= 2``, and the witness shows where:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from pathlib import Path
+    >>> from wdaverify.ir.network import Network, Node
+    >>> from wdaverify.ir.ops import Affine, Input, Relu
+    >>> one, down = (Affine((csr_array(np.eye(1)),), np.array([bias])) for bias in (0.0, -1.0))
+    >>> nodes = {"x": Node(Input(1)), "z": Node(one, ("x",)), "a": Node(Relu(1), ("z",)), "y": Node(down, ("a",))}
+    >>> unsafe = "(declare-const X_0 Real) (declare-const Y_0 Real) (assert (>= X_0 -2)) (assert (<= X_0 2)) (assert (>= Y_0 0))"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "unsafe.vnnlib"
+    ...     _ = file.write_text(unsafe)
+    ...     answer = verify(Network.from_nodes(nodes, "y"), file)
+    >>> str(answer.verdict), bool(answer.witness[0] >= 1), bool(answer.outputs[0] >= 0)
+    ('sat', True, True)
     """
     started, deadline = time.monotonic(), Deadline.after(time_limit)
     question = (

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from wdaverify._types import Norm
+from wdaverify.bracket import Evidence
+
 SCHEMA = "wdaverify/1"
 
-Real: TypeAlias = float | str
-"""A float64, or ``"inf"`` / ``"-inf"``."""
+
+def _one_of(*values: str) -> msgspec.Meta:
+    """What the published schema says of a field that has few values."""
+    return msgspec.Meta(extra_json_schema={"enum": list(values)})
+
+
+Real: TypeAlias = float | Annotated[str, _one_of("inf", "-inf", "nan")]
+"""A float64, or ``"inf"`` / ``"-inf"``; only float outputs of a model may be ``"nan"``."""
+
+
+DECIDED = frozenset({"sat", "unsat", "exact"})
+"""Verdicts of instances that leave nothing open."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +52,8 @@ class BracketRecord(Record, frozen=True, kw_only=True):
 
     lower: Real
     upper: Real
-    status: str
-    evidence: str
+    status: Annotated[str, _one_of("exact", "bracket")]
+    evidence: Annotated[str, _one_of(*Evidence)]
 
 
 class DistanceRecord(Record, frozen=True, kw_only=True):
@@ -83,7 +96,7 @@ class CurveRecord(Record, frozen=True, kw_only=True):
 class ThreatRecord(Record, frozen=True, kw_only=True):
     """Ground norm and order of the Wasserstein distance."""
 
-    norm: str
+    norm: Annotated[str, _one_of(*Norm)]
     order: Real
 
 
@@ -242,8 +255,8 @@ class PropertyDocument(Document, frozen=True, kw_only=True):
     """kind ``property``. The domain is that of the property."""
 
     property: PropertyRecord
-    verdict: str
-    evidence: str | None
+    verdict: Annotated[str, _one_of("sat", "unsat", "timeout", "unknown")]
+    evidence: Annotated[str, _one_of(*Evidence)] | None
     witness: WitnessRecord | None
     float_replay: list[Real] | None
     float_replay_holds: bool | None

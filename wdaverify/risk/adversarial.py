@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
+from wdaverify._option_checks import check_count, check_gap, check_time_limit
 from wdaverify._tolerances import DEFAULT_GAP
-from wdaverify.search.option_checks import check_count, check_gap, check_time_limit
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
@@ -107,6 +107,17 @@ class AdversarialDistance:
     target: int | None = None
     point: Vector | None = None
     float_replay: Vector | None = None
+
+    def record(self) -> dict[str, float | str | None]:
+        """The sample, the bracket and the class at the nearest error as plain scalars; ``pandas.DataFrame`` takes a list of them.
+
+        Examples
+        --------
+        >>> from wdaverify.bracket import Bracket
+        >>> AdversarialDistance(sample=0, label=3, distance=Bracket(lower=0.5, upper=0.5), target=8).record()
+        {'sample': 0, 'label': 3, 'lower': 0.5, 'upper': 0.5, 'status': 'exact', 'evidence': 'checked', 'target': 8}
+        """
+        return {"sample": self.sample, "label": self.label, **self.distance.record(), "target": self.target}
 
     def __str__(self) -> str:
         aim = "" if self.target is None else f", class {self.target}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -116,6 +117,37 @@ class RiskCertificate:
     def plan(self) -> TransportPlan:
         """The worst-case distribution at the ball's own radius."""
         return self.point.plan
+
+    def records(self) -> list[dict[str, float | str | None]]:
+        """One dictionary of plain scalars per radius, in the order of the curve; ``pandas.DataFrame`` takes the list.
+
+        Beside the bracket: ``moved``, the mass that the plan moves, and its ``cost``. The upper bounds by other certificates are
+        columns ``bound:NAME``.
+
+        Examples
+        --------
+        >>> import wdaverify as wv
+        >>> network = wv.load("instances/iris/iris-16-16.onnx")
+        >>> data = wv.Dataset.load("instances/iris/iris-test.npz").first(4)
+        >>> certificate = wv.certify(network, data, wv.WassersteinBall(0.02), comparison_time=0)
+        >>> [record] = certificate.records()
+        >>> record["radius"], record["loss"], record["lower"] == certificate.risk.lower
+        (0.02, 'zero-one', True)
+        """
+        asked: dict[str, float | str] = {"loss": self.loss, "norm": str(self.ball.norm), "order": self.ball.order}
+        return [
+            {
+                "radius": point.radius,
+                **asked,
+                "nominal_risk": self.nominal_risk,
+                **point.risk.record(),
+                "multiplier": point.multiplier,
+                "moved": math.fsum(atom.mass for atom in point.plan.moved),
+                "cost": point.plan.cost,
+                **{f"bound:{bound.name}": bound.worst_case_risk[k] for bound in self.bounds if bound.worst_case_risk},
+            }
+            for k, point in enumerate(self.curve)
+        ]
 
     def save(self, path: str | Path, *, proof: bool = True) -> None:
         """Write the JSON file of kind ``risk``; large plans keep their points in an `.npz` beside it.

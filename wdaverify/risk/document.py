@@ -71,6 +71,11 @@ def write_plans(certificate: RiskCertificate, target: Path) -> list[records.Curv
         If a file cannot be written, or is the certificate's own model or data file.
     """
     plans = save_plans([point.plan for point in certificate.curve], target, inputs=source_files(certificate))
+    return curve_records(certificate, plans)
+
+
+def curve_records(certificate: RiskCertificate, plans: Sequence[records.PlanRecord]) -> list[records.CurveRecord]:
+    """The curve, with the records of its plans given."""
     return [
         records.CurveRecord(
             radius=point.radius,

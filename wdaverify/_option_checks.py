@@ -16,7 +16,7 @@ def check_gap(gap: float) -> None:
     InputError
         If it is not a finite number >= 0.
     """
-    if not (_is_real(gap) and math.isfinite(gap) and gap >= 0):
+    if not (is_real(gap) and math.isfinite(gap) and gap >= 0):
         raise InputError(f"gap {gap} is not a finite number >= 0")
 
 
@@ -28,7 +28,7 @@ def check_time_limit(limit: float | None) -> None:
     InputError
         If it is not a positive number.
     """
-    if limit is not None and not (_is_real(limit) and math.isfinite(limit) and limit > 0):
+    if limit is not None and not (is_real(limit) and math.isfinite(limit) and limit > 0):
         raise InputError(f"time_limit {limit} is not a positive number of seconds")
 
 
@@ -44,6 +44,6 @@ def check_count(name: str, value: object, *, least: int) -> None:
         raise InputError(f"{name} {value} is not a whole number >= {least}")
 
 
-def _is_real(value: object) -> bool:
+def is_real(value: object) -> bool:
     """Whether a value is a number, and neither a text nor a truth value."""
     return not isinstance(value, bool) and isinstance(value, numbers.Real)
