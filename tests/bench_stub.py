@@ -28,6 +28,10 @@ def main() -> None:
         time.sleep(60 + len(block) * 0)
     elif behaviour == "segfault":
         ctypes.string_at(0)
+    elif behaviour == "full":
+        sys.exit("wdaverify: error: answer.json: cannot be written: No space left on device")
+    elif behaviour == "nonsense":
+        output.write_text(value)
     elif behaviour == "fail":
         sys.exit("wdaverify: error: it failed")
     else:

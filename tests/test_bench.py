@@ -100,18 +100,19 @@ def test_equal_rows_are_told_apart_and_changed_files_run_again(tmp_path: Path, m
 
 def test_a_journal_cut_at_any_byte_is_taken_up(tmp_path: Path) -> None:
     path = tmp_path / "journal"
+    ends = [(1 + k / 3, "inf") for k in range(4)]
     outcomes = {
-        f"{k:064d}": Outcome(verdict="bracket", lower=(0.1, "-inf"), upper=(1 + k / 3, "inf"), error="ü \n") for k in range(4)
+        f"{k:064d}": Outcome(verdict="bracket", lower=(0.1, "-inf"), upper=upper, error="ü \n") for k, upper in enumerate(ends)
     }
     with Journal(path) as journal:
         for key, outcome in outcomes.items():
             journal.add(key, outcome)
     content = path.read_bytes()
-    ends = [k + 1 for k, byte in enumerate(content) if byte == 10]
+    line_ends = [k + 1 for k, byte in enumerate(content) if byte == 10]
     for cut in range(len(content) + 1):
         path.write_bytes(content[:cut])
         with Journal(path) as journal:
-            whole = sum(end <= cut for end in ends)
+            whole = sum(end <= cut for end in line_ends)
             assert journal.finished == dict(list(outcomes.items())[:whole])
             journal.add("again", outcomes[f"{0:064d}"])
         with Journal(path) as journal:

@@ -35,6 +35,11 @@ MAX_RATIO = 200
 _NUMBER = 8
 """Bytes of a float64, which numbers of other types become."""
 
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+_LONGEST = 200
+"""Characters of another library's message."""
+
 _NUMERIC_KINDS = "biuf"
 
 
@@ -63,12 +68,14 @@ def read_arrays(path: Path, *, required: Sequence[str] = (), optional: Sequence[
         with zipfile.ZipFile(path) as archive:
             members = _wanted_members(archive, path, required, optional)
             return {name: _read_member(archive, member, f"{path}: array '{name}'") for name, member in members.items()}
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError) as error:
-        # RuntimeError: an encrypted member, or (NotImplementedError) an unknown compression method.
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
+        # RuntimeError: an encrypted member. UnicodeDecodeError: a name.
         raise DataError(f"{path}: not a sound .npz (zip) file: {_one_line(error)}") from None
 
 
@@ -91,6 +98,8 @@ def _wanted_members(
     if total > MAX_BYTES:
         raise DataError(f"{path}: declares {total} bytes of arrays, more than the limit of {MAX_BYTES}")
     for name, member in members.items():
+        if member.compress_type not in _PACKINGS:
+            raise DataError(f"{path}: array '{name}' is packed by method {member.compress_type}; numpy's savez_compressed uses 8")
         if member.file_size > max(SMALL_BYTES, MAX_RATIO * member.compress_size):
             raise DataError(f"{path}: array '{name}' is compressed {member.file_size} : {member.compress_size}, like a zip bomb")
     return members
@@ -114,7 +123,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
         with warnings.catch_warnings(), archive.open(member) as stream:
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(npy.read_array(stream, allow_pickle=False))
-    except (ValueError, tokenize.TokenError) as error:
+    except ValueError as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{where} is not a sound .npy array: {_one_line(error)}") from None
@@ -123,15 +132,17 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
 def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype that a `.npy` stream declares."""
     version = npy.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(stream)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise DataError(f"{where} has .npy version {version}, which only structured arrays need")
+    try:
+        shape, _, dtype = npy.read_array_header_1_0(stream) if version == (1, 0) else npy.read_array_header_2_0(stream)
+    except (tokenize.TokenError, MemoryError, RecursionError):  # the two latter: brackets nested too deeply for Python's parser
+        raise DataError(f"{where} has a header that is no .npy header") from None
+    if any(isinstance(size, bool) for size in shape):
+        raise DataError(f"{where} has a header with shape {shape}")
     return shape, dtype
 
 
 def _one_line(error: BaseException) -> str:
     """The first line of a message that another library wrote."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__)[:_LONGEST]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 8 << 20
 """Largest file: TOML is for people; `.npz` holds more."""
+
+
+_LONGEST_CHAIN = 100
+
+_CHAIN = re.compile(
+    rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_LONGEST_CHAIN}}}""",
+    re.ASCII,
+)
+"""Keys whose parts tomllib would look up one after the other, in quadratic time."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -34,7 +44,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(content) > MAX_BYTES:
         raise DomainError(f"{path}: larger than {MAX_BYTES} bytes; give an .npz")
     try:
-        return tomllib.loads(content.decode())
+        text = content.decode()
+        if _CHAIN.search(text):
+            raise DomainError(f"{path}: a key of more than {_LONGEST_CHAIN} parts, joined by dots; no field is nested so deeply")
+        return tomllib.loads(text)
+    except DomainError:
+        raise
     except UnicodeDecodeError as error:
         raise DomainError(f"{path}: byte {error.start} is not UTF-8 text") from None
     except (ValueError, RecursionError) as error:  # ValueError: no TOML, or an integer of too many digits

@@ -43,7 +43,7 @@ class _Watch:
     """Notes of the interpreter's audit events while a case runs."""
 
     def __init__(self) -> None:
-        self.active, self.seen, self.allowed = False, [], ""  # type: bool, list[str], str
+        self.active, self.seen, self.allowed = False, [], ()  # type: bool, list[str], tuple[str, ...]
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
@@ -54,7 +54,7 @@ class _Watch:
         elif event == "open":
             path, _, flags = arguments
             writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if writes and str(path) != self.allowed:
+            if writes and str(path) not in self.allowed:
                 self.seen.append(f"opens {path!r:.80} for writing")
 
 
@@ -102,13 +102,13 @@ def judge(reader: Reader, case: Case, folder: Path, watch: _Watch) -> str:
         path.write_bytes(content)
     path = folder / next(iter(case))
     before, peak, start = sorted(folder.rglob("*")), _peak(reset=True), time.process_time()
-    watch.seen, watch.allowed, watch.active = [], str(path) if reader.writes else "", True
+    watch.seen, watch.allowed, watch.active = [], tuple(str(folder / name) for name in reader.writes), True
     faulthandler.dump_traceback_later(_WALL, exit=True)
     verdict = _outcome(reader, path)
     faulthandler.cancel_dump_traceback_later()
     watch.active = False
     seconds, grown = time.process_time() - start, (_peak() - peak) / 1e6
-    created = [str(p.relative_to(folder)) for p in folder.rglob("*") if p not in before]
+    created = [str(p.relative_to(folder)) for p in folder.rglob("*") if p not in before and p.name not in reader.writes]
     complaints = [] if verdict in ("answer", "refused") else [verdict]
     complaints += [f"takes {seconds:.1f} s"] if seconds > SECONDS else []
     given = sum(map(len, case.values())) / 1e6

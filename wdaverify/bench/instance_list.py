@@ -100,7 +100,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         if name not in known:
             raise InputError(f"{path}: unknown column '{name[:40]}'; there are {', '.join([*_OWN, *sorted(known - set(_OWN))])}")
     if len(set(header)) < len(header):
-        raise InputError(f"{path}: a column is named twice: {', '.join(header)}")
+        raise InputError(f"{path}: a column is named twice: {', '.join(header)[:200]}")
     if "model" not in header:
         raise InputError(f"{path}: the header has no column 'model'")
 

@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
+    from typing import Protocol
+
+    class Stop(Protocol):
+        """What says that an answer is not wanted any more, for example `threading.Event`."""
+
+        def is_set(self) -> bool:
+            """Whether it is so."""
+            ...
+
 
 _GUARD = Path(__file__).with_name("guard.py")
 
@@ -67,9 +75,7 @@ class Ending:
     words: str
 
 
-def run(
-    program: Sequence[str], *, seconds: float | None, memory: int | None, errors: Path, stop: threading.Event | None = None
-) -> Ending:
+def run(program: Sequence[str], *, seconds: float | None, memory: int | None, errors: Path, stop: Stop | None = None) -> Ending:
     """Run a program to its end, or to the end of its limits.
 
     Parameters
@@ -83,7 +89,7 @@ def run(
     errors
         Where its error output goes.
     stop
-        Set by another thread to end it.
+        Asked now and then whether to end it.
     """
     until = None if seconds is None else seconds * (1.0 + _GRACE_PART) + _GRACE
     hard = 0 if memory is None else 2 * memory + _MARGIN
@@ -102,9 +108,7 @@ def run(
     return Ending(end=end, status=status, seconds=time.monotonic() - started, words=words)
 
 
-def _watch(
-    process: subprocess.Popen[bytes], started: float, until: float | None, memory: int | None, stop: threading.Event | None
-) -> End:
+def _watch(process: subprocess.Popen[bytes], started: float, until: float | None, memory: int | None, stop: Stop | None) -> End:
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_WATCH)

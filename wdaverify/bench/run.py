@@ -17,6 +17,7 @@ from wdaverify.bench.journal import GO_ON
 from wdaverify.bench.outcome import ERROR, Outcome, outcome_of
 from wdaverify.bench.process import run
 from wdaverify.parallel.fanout import as_finished
+from wdaverify.parallel.remote import Unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from wdaverify.bench.instance import Instance
     from wdaverify.bench.journal import Journal
+    from wdaverify.bench.process import Stop
 
 _MEGABYTE = 10**6
 
@@ -63,7 +65,7 @@ class Runner:
     memory: int | None = None
     program: tuple[str, ...] = field(default_factory=lambda: (sys.executable, "-m", "wdaverify.cli.main"))
 
-    def __call__(self, instance: Instance, stop: threading.Event | None = None) -> Outcome | None:
+    def __call__(self, instance: Instance, stop: Stop | None = None) -> Outcome | None:
         """What the instance came to; ``None`` if it was stopped."""
         memory = None if self.memory is None else self.memory * _MEGABYTE
         with tempfile.TemporaryDirectory(prefix="wdaverify-bench-") as folder:
@@ -116,9 +118,9 @@ def run_instances(
     waiting = {i.row: (i, key) for i, key in zip(instances, keys, strict=True) if i.row not in found}
     stop = threading.Event()
     chosen = executor or ThreadPoolExecutor(limits.workers)
-    told = (stop,) if executor is None else ()  # an event does not travel
+    told: Stop = stop if executor is None else Unwanted()  # an event does not travel
     try:
-        calls = ((row, partial(answer, instance, *told)) for row, (instance, _) in waiting.items())
+        calls = ((row, partial(answer, instance, told)) for row, (instance, _) in waiting.items())
         for row, future in as_finished(chosen, calls, hands=limits.workers):
             instance, key = waiting[row]
             outcome = _outcome(instance, future)

@@ -68,6 +68,8 @@ def read_arrays(content: bytes, wanted: Sequence[str]) -> dict[str, Array]:
                     continue
                 if name in found:
                     raise Unreadable(f"array '{name}' is there twice")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Unreadable(f"array '{name}' is packed by method {member.compress_type}")
                 limit = min(Limits.file, Limits.ratio * member.compress_size + Limits.slack)
                 if member.file_size > limit:
                     raise Unreadable(f"limit: array '{name}' unpacks to {member.file_size} bytes")

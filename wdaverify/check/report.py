@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from .risk import risk_lower, risk_upper
 from .stream import Reader, loads, unpacked
 from .tree import Tree
 from .vnnlib import read_property
+
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,9 @@ class _Judge:
             if not path.is_file():
                 raise Unreadable(f"{shown(path.name)} is no file")
             with path.open("rb") as stream:
-                content = stream.read(limit + 1)
+                # One large read would reserve the memory of the largest file, which a limited process may not have.
+                pieces = iter(lambda: stream.read(_PIECE), b"")
+                content = b"".join(islice(pieces, limit // _PIECE + 1))
         except (OSError, ValueError) as error:
             raise Unreadable(f"{shown(path.name)} cannot be read ({type(error).__name__})") from None
         if len(content) > limit:

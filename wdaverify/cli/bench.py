@@ -21,6 +21,7 @@ from wdaverify.bench.journal import Journal
 from wdaverify.bench.outcome import DECIDED, Outcome
 from wdaverify.bench.results import COLUMNS, as_csv, row, shown
 from wdaverify.bench.run import Limits, run_instances
+from wdaverify.bench.signals import terminated_like_interrupted
 from wdaverify.cli import options as opt
 from wdaverify.report import json, records, text
 
@@ -78,12 +79,16 @@ def bench(
         against((), compare)  # what is wrong with that file is said before hours of work, not after
     started, outcomes = time.monotonic(), dict[int, Outcome]()
     try:
-        with Journal(table.with_name(table.name + JOURNAL), restart=restart) as journal:
+        with Journal(table.with_name(table.name + JOURNAL), restart=restart) as journal, terminated_like_interrupted():
             _answer(listed, journal, limits, executor, outcomes, quiet=quiet)
-    finally:
-        rows = [row(instance, outcomes[instance.row]) for instance in listed if instance.row in outcomes]
-        if rows:
-            json.write_bytes(as_csv(rows), table)
+    except BaseException as error:
+        # A disk that is full for the journal is full for the table as well: the first error says what to do.
+        with contextlib.suppress(InputError, OSError):
+            _write_table(listed, outcomes, table)
+        if isinstance(error, KeyboardInterrupt):
+            raise typer.Abort from None
+        raise
+    rows = _write_table(listed, outcomes, table)
     compared = None if compare is None else against(rows, compare)
     document = _document(instances, listed, outcomes, limits, time.monotonic() - started)
     if output is not None:
@@ -95,6 +100,14 @@ def bench(
     if report is not None:
         _write_page(document, report, output, compared)
     return 1 if compared is not None and compared.contradictions else 0
+
+
+def _write_table(listed: Sequence[Instance], outcomes: dict[int, Outcome], table: Path) -> list[tuple[str, ...]]:
+    """Write the rows that are there, if any, and return them."""
+    rows = [row(instance, outcomes[instance.row]) for instance in listed if instance.row in outcomes]
+    if rows:
+        json.write_bytes(as_csv(rows), table)
+    return rows
 
 
 def _answer(

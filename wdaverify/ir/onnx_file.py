@@ -36,7 +36,7 @@ _MAX_BYTES = 2**32
 _WIDEST = 16
 """Bytes of an element of the widest type (complex128)."""
 _PIECE = 2**20
-_UNPACKED, _RATIO = 2**26, 200
+_UNPACKED, _RATIO = 2**26, 100
 """Bytes that a packed model may unpack to: so many, and so many times its own."""
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 _HINT = "only networks that are piecewise linear are supported"

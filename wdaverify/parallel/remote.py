@@ -5,7 +5,9 @@ worker dies runs again on another one. Workers must see the files of a list unde
 Schedulers on SLURM and other queues come from ``dask_jobqueue``; a pool of MPI processes (``mpi4py.futures``) is an executor as
 it is, for use from Python.
 
-Clocks of machines differ: a `Deadline` travels as the seconds that are left when its task is sent.
+Clocks of machines differ: a `Deadline` travels as the seconds that are left when its task is sent. A task that its client has
+cancelled, or whose client is gone, can notice it (`Unwanted`). When the scheduler itself is lost, everything that waits for it
+ends with `RunStoppedError`.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import logging
 import pickle
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wdaverify._deadline import Deadline
-from wdaverify._errors import InputError
+from wdaverify._errors import InputError, RunStoppedError, WorkerDiedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,11 +60,18 @@ def remote_executor(address: str) -> Iterator[tuple[Executor, int]]:
         hands = sum(client.nthreads().values())
         if hands == 0:
             raise InputError(f"the Dask scheduler at {address} has no workers")
-        yield Travelling(client.get_executor(pure=False)), hands
+        yield Travelling(client.get_executor(pure=False), name=address, deaths=(dask.KilledWorker,)), hands
 
 
 class Travelling(Executor):
-    """Sends tasks through another executor, with deadlines that hold on other machines.
+    """Sends tasks through another executor, with deadlines that hold on other machines, and errors that say what was lost.
+
+    Parameters
+    ----------
+    name
+        How errors name the executor.
+    deaths
+        Exceptions that mean that the workers of a task died, again and again.
 
     Examples
     --------
@@ -71,23 +81,63 @@ class Travelling(Executor):
     2
     """
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(self, executor: Executor, *, name: str = "the executor", deaths: tuple[type[Exception], ...] = ()) -> None:
+        self._executor, self._name, self._deaths = executor, name, deaths
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As `concurrent.futures.Executor.submit`; what cannot be pickled is the future's error."""
-        buffer = io.BytesIO()
+        """As `concurrent.futures.Executor.submit`; what cannot be pickled is the future's error.
+
+        The future raises `WorkerDiedError` if no worker survived the task, `RunStoppedError` if the executor gave it up.
+        """
+        buffer, outer = io.BytesIO(), Future[T]()
         try:
             _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump((fn, args, kwargs))
         except Exception as error:
-            failed: Future[T] = Future()
-            failed.set_exception(error)
-            return failed
-        return self._executor.submit(_call, buffer.getvalue())
+            outer.set_exception(error)
+            return outer
+        inner = self._executor.submit(_call, buffer.getvalue())
+        outer.add_done_callback(lambda future: future.cancelled() and inner.cancel())
+        inner.add_done_callback(partial(self._relay, outer))
+        return outer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the other executor."""
         self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _relay(self, outer: Future[Any], inner: Future[Any]) -> None:
+        """Hand on what came of a task, unless nobody wants it any more."""
+        if not outer.set_running_or_notify_cancel():
+            return
+        if inner.cancelled():
+            outer.set_exception(RunStoppedError(f"{self._name} gave up a task: the scheduler was lost or has ended"))
+        elif isinstance(error := inner.exception(), self._deaths):
+            outer.set_exception(WorkerDiedError(f"{self._name}: one worker after the other died of a task (out of memory?)"))
+        elif error is not None:
+            outer.set_exception(error)
+        else:
+            outer.set_result(inner.result())
+
+
+class Unwanted:
+    """Whether the task that asks is of no use any more: asked on a worker of Dask, false everywhere else.
+
+    Like an event that somebody sets when the client cancels the task, or is gone.
+
+    Examples
+    --------
+    >>> Unwanted().is_set()
+    False
+    """
+
+    def is_set(self) -> bool:
+        """Ask."""
+        try:
+            from distributed import get_worker
+
+            worker = get_worker()
+            return bool(worker.state.tasks[worker.get_current_task()].state == "cancelled")
+        except (ImportError, ValueError, KeyError, AttributeError):  # no Dask; no worker; a task that it has forgotten
+            return False
 
 
 class _Pickler(pickle.Pickler):

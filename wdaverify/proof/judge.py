@@ -26,16 +26,25 @@ class Verdict(Protocol):
         ...
 
 
-def ask(certificate: Path, network: Network, *, data: str | None = None, property_file: str | None = None) -> Verdict:
+def ask(
+    certificate: Path,
+    network: Network,
+    *,
+    data: str | None = None,
+    property_file: str | None = None,
+    time_limit: float | None = None,
+) -> Verdict:
     """The judge's verdict on a certificate about a network that was read from a file.
 
     Parameters
     ----------
     data, property_file
         The files that the certificate names.
+    time_limit
+        Seconds after which the judge refuses.
     """
     assert network.source is not None
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
         model.write_bytes(network.source.content)
-        return cast("Verdict", check(certificate, model=model, data=data, property=property_file))
+        return cast("Verdict", check(certificate, model=model, data=data, property=property_file, time_limit=time_limit))

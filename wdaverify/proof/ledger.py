@@ -57,7 +57,9 @@ class Ledger:
     def prove(
         self, work: Callable[[Emit], bool], kind: str, *, about: tuple[str, str] | None = None, **fields: Any
     ) -> str | None:
-        """Add a claim with the records that `work` emits; its id, or ``None`` if the work fails."""
+        """Add a claim with the records that `work` emits; its id, or ``None`` if the work fails or the time is over."""
+        if self.deadline.passed:
+            return None
         stream = Stream(self.folder / f"{self.stem}.c{self._count}.jsonl.gz")
         try:
             done = work(stream.emit)

@@ -17,7 +17,7 @@ import msgspec
 
 from wdaverify._deadline import Deadline
 from wdaverify.program.backend import get_backend
-from wdaverify.proof.judge import ask
+from wdaverify.proof.judge import Verdict, ask
 from wdaverify.proof.ledger import Ledger
 from wdaverify.proof.stages import stages_of
 from wdaverify.report import json
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 _REFUSALS = 8
 """Refusals that are taken back one by one; after that there is no proof at all."""
+
+_PROVERS_PART = 0.5
+"""Part of the time left in which proofs are found; the rest is the judge's."""
+
+_WAIT = 0.5
+"""Seconds past the deadline that the judge may take."""
 
 _CLAIM, _POINTER = re.compile(r"claim (c\d+)[,:]"), re.compile(r": (/[a-z_]+(?:/[0-9]+/[a-z_]+)?)[: ]")
 
@@ -60,7 +66,7 @@ def save_proved(
     prove
         Fills a ledger.
     deadline
-        Of the proofs.
+        Of the command: when it has passed there are no proofs, and of the time that is left the judge gets a part.
     beside
         Files already beside the report that it names, which the judge reads too.
 
@@ -72,18 +78,26 @@ def save_proved(
         After the plain report was written.
     """
     target = json.check_writable(path)
-    stages = stages_of(network)
+    limit = deadline or Deadline()
+    stages = None if limit.passed else stages_of(network)
     if stages is None:
         json.write(document, target)
         return
+
+    def judged(candidate: Path) -> Verdict | None:
+        if limit.passed:
+            return None
+        seconds = None if limit.unlimited else limit.remaining + _WAIT
+        return ask(candidate, network, data=sources.data, property_file=sources.property, time_limit=seconds)
+
     try:
         with tempfile.TemporaryDirectory(prefix=".wdaverify-", dir=target.resolve().parent) as scratch:
             folder = Path(scratch)
-            ledger = Ledger(folder, target.stem, get_backend(solver), deadline or Deadline())
+            ledger = Ledger(folder, target.stem, get_backend(solver), _part(limit))
             prove(ledger)
             for file in beside:
                 (folder / file.name).symlink_to(file.resolve())
-            content = _accepted(document, network, ledger, stages, sources, target)
+            content = _accepted(document, ledger, stages, target, judged)
             if content is None:
                 json.write(document, target)
                 return
@@ -96,8 +110,13 @@ def save_proved(
         raise
 
 
+def _part(deadline: Deadline) -> Deadline:
+    """The part of a deadline that finding proofs may take: the judge reads them all again."""
+    return deadline if deadline.unlimited else Deadline.after(_PROVERS_PART * deadline.remaining)
+
+
 def _accepted(
-    document: Document, network: Network, ledger: Ledger, stages: list[str], sources: Sources, target: Path
+    document: Document, ledger: Ledger, stages: list[str], target: Path, judged: Callable[[Path], Verdict | None]
 ) -> bytes | None:
     """The report that the judge accepts, or ``None``."""
     for _ in range(_REFUSALS):
@@ -106,7 +125,9 @@ def _accepted(
         content = _with_proof(document, ledger, stages)
         candidate = ledger.folder / target.name
         candidate.write_bytes(content)
-        verdict = ask(candidate, network, data=sources.data, property_file=sources.property)
+        verdict = judged(candidate)
+        if verdict is None:
+            return None
         if verdict.accepted:
             return content
         claim, pointer = _CLAIM.search(verdict.message), _POINTER.search(verdict.message)

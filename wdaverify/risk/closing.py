@@ -144,7 +144,7 @@ class Closer:
         nearest = math.inf
         for target, point in search.starts.items():
             distance = float(np.linalg.norm(point - search.center, ord=self.norm.order))
-            if distance > _WORTH_POLISHING * nearest or (deadline.passed and search.incumbent is not None):
+            if distance > _WORTH_POLISHING * nearest or deadline.passed:
                 break
             nearest = min(nearest, distance)
             self.improve(search, target, point, deadline)

@@ -117,25 +117,28 @@ def distances(
     options = options.started()
     sized = box_per_sample(domain, "adversarial distances").sized(network.inputs)
     data.checked_against(network, sized)
-    closer = _closer(network, sized, norm, options)
+    unknown = Bracket(lower=0.0, upper=math.inf, gap=options.gap)
+    blank = [AdversarialDistance(sample=i, label=int(y), distance=unknown) for i, y in enumerate(data.y)]
     found: dict[int, AdversarialDistance] = {}
 
-    def report(index: int, search: SampleSearch) -> None:
-        found[index] = _record(closer, index, search, options.gap)
+    def keep(record: AdversarialDistance) -> None:
+        found[record.sample] = record
         if progress is not None:
-            progress(found[index])
+            progress(record)
 
     try:
         for index in _errors(network, data):
-            found[index] = _misclassified(network, data, index, options.gap)
-            if progress is not None:
-                progress(found[index])
-        searches = _attacked(closer, data, [i for i in range(len(data.y)) if i not in found], options)
-        close_in_turn(closer, searches, options, report)
+            keep(_misclassified(network, data, index, options.gap))
+        rest = [record for record in blank if record.sample not in found]
+        if options.deadline.passed:  # by what was loaded: solvers and attacks would take their time as well
+            for record in rest:
+                keep(record)
+        else:
+            closer = _closer(network, sized, norm, options)
+            searches = _attacked(closer, data, [record.sample for record in rest], options)
+            close_in_turn(closer, searches, options, lambda i, search: keep(_record(closer, i, search, options.gap)))
     except KeyboardInterrupt:
-        unknown = Bracket(lower=0.0, upper=math.inf, gap=options.gap)
-        rest = (AdversarialDistance(sample=i, label=int(y), distance=unknown) for i, y in enumerate(data.y))
-        raise Interrupted(_replayed(network, [found.get(r.sample, r) for r in rest])) from None
+        raise Interrupted(_replayed(network, [found.get(r.sample, r) for r in blank])) from None
     return _replayed(network, [found[i] for i in range(len(data.y))])
 
 
@@ -177,6 +180,9 @@ def _attacked(closer: Closer, data: Dataset, indices: list[int], options: Distan
     searches = {}
     until = Deadline.after(None if options.deadline.unlimited else _ATTACK_SHARE * options.deadline.remaining)
     for chunk, box in _chunks(closer, data, indices):
+        if options.deadline.passed:
+            searches.update({i: SampleSearch(center=data.x[i], label=int(data.y[i]), starts={}) for i in chunk})
+            continue
         effort = {"steps": 6, "restarts": 1, "rounds": 2} if until.passed else {}
         attack = NearestOptions(seed=options.seed, device=options.device, **effort)
         x, y = data.x[chunk], data.y[chunk]
