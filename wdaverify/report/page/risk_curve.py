@@ -24,8 +24,8 @@ _BEYOND = 1.25
 
 _NOTES = {
     True: "Between the radii that were asked for, both ends follow from the brackets of all distances.",
-    False: "Between the radii that were asked for, both ends follow from those at the radii: the risk grows and, of finite order p, "
-    "is concave in radius^p.",
+    False: "Between the radii that were asked for, both ends follow from those at the radii: the risk grows and, of "
+    "finite order p, is concave in radius^p.",
 }
 
 _OTHERS = "Other certificates were computed at these radii; the lines between their marks only guide the eye."
