@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 import wdaverify as wv
 from wdaverify.cli.main import main
 from wdaverify.knapsack import fill
+from wdaverify.report.numbers import percent_bracket, shown_down, shown_up
 from wdaverify.report.page.between_radii import between_radii
 from wdaverify.report.page.images import as_image, change_picture, image_shape, picture
 from wdaverify.report.page.kinds import KINDS
 from wdaverify.report.page.material import Material
-from wdaverify.report.page.numbers import percent_bracket, shown_down, shown_up
 from wdaverify.report.page.results import risk_material
 from wdaverify.report.page.save import render
-from wdaverify.report.page.transport_curve import transport_curve
+from wdaverify.report.transport_curve import transport_curve
 
 INSTANCES = Path(__file__).parents[1] / "instances"
 IRIS = (str(INSTANCES / "iris/iris-16-16.onnx"), "--data", str(INSTANCES / "iris/iris-test.npz"))

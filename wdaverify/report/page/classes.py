@@ -6,8 +6,8 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import percent, shown
 from wdaverify.report.page.material import Cell, Section, Table, columns, number
-from wdaverify.report.page.numbers import percent, shown
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

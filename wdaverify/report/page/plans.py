@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wdaverify.report.numbers import MISSING, percent, shown
 from wdaverify.report.page.images import as_image, change_picture, image_shape, picture
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import MISSING, percent, shown
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector

@@ -9,8 +9,8 @@ import msgspec
 
 from wdaverify._errors import InputError
 from wdaverify.report import json, records
+from wdaverify.report.numbers import shown
 from wdaverify.report.page.kinds import KINDS
-from wdaverify.report.page.numbers import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
