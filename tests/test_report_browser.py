@@ -145,7 +145,8 @@ def test_paper_is_white_and_plots_fit_on_it(page):
         "getComputedStyle(document.documentElement).getPropertyValue('--paper')]"
     )
     assert (width, paper.strip()) == (660, "#ffffff")
-    assert driver.execute_script("return [...document.querySelectorAll('.plan')].every(p => p.open)")
+    assert driver.execute_script("return [...document.querySelectorAll('.plan')].map(p => p.open)") == [False, True]
+    assert driver.execute_script("return [...document.querySelectorAll('details:not(.plan)')].every(d => d.open)")
     driver.execute_script("dispatchEvent(new Event('afterprint'))")
     assert driver.execute_script("return getComputedStyle(document.documentElement).getPropertyValue('--paper')") == dark
     assert driver.execute_cdp_cmd("Page.printToPDF", {})["data"].startswith("JVBER")  # %PDF

@@ -158,6 +158,6 @@ def test_estimates_wait_for_something_to_go_by():
     assert left_by_count([1.0, 2.0, 3.0], 0, now=3.0) is None
     assert left_by_count([0.0] * 50 + [1.0, 2.0], 2, now=60.0) == 116.0  # a quick beginning promises nothing
     assert left_by_width([(0.0, np.inf), (1.0, 1.0), (2.0, 0.5)], 1e-6, now=2.0) is None
-    assert left_by_width([(0.0, 1.0), (1.0, 0.5), (2.0, 0.25)], 0.5, now=2.0) is None  # closed already
+    assert left_by_width([(0.0, 1.0), (1.0, 0.5), (2.0, 0.25)], 0.5, now=2.0) == 0.0  # closed already
     slow, stuck = (left_by_width([(float(k), 0.5**k) for k in range(6)], 1e-3, now=now) for now in (5.0, 50.0))
     assert slow < stuck  # no news makes it longer

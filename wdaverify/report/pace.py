@@ -39,6 +39,8 @@ def left_by_count(ends: Sequence[float], remaining: int, now: float) -> float | 
 def left_by_width(widths: Sequence[tuple[float, float]], goal: float, now: float) -> float | None:
     """Seconds until a bracket is as narrow as `goal`, if it goes on as in the later half of its history of (time, width).
 
+    It is 0 when that is so already, and ``None`` if there is nothing to go by.
+
     Examples
     --------
     Halved every second:
@@ -49,7 +51,9 @@ def left_by_width(widths: Sequence[tuple[float, float]], goal: float, now: float
     True
     """
     known = [(at, width) for at, width in widths if 0 < width < math.inf]
-    if len(known) < _FEWEST or known[-1][1] <= goal or goal <= 0:
+    if widths and widths[-1][1] <= goal:
+        return 0.0
+    if len(known) < _FEWEST or goal <= 0:
         return None
     at, width = known[(len(known) - 1) // 2]
     fallen, passed = math.log(width / known[-1][1]), now - at
@@ -59,13 +63,15 @@ def left_by_width(widths: Sequence[tuple[float, float]], goal: float, now: float
 
 
 def in_words(left: float | None, limit: float) -> str:
-    """What is said of the time left, with the seconds until the time limit (``inf`` without one).
+    """What is said of the time left, 0 if a bracket is closed, with the seconds until the time limit (``inf`` without one).
 
     Examples
     --------
     >>> in_words(None, float("inf")), in_words(12.4, float("inf")), in_words(4000.0, 90.0), in_words(None, 7300.0)
     ('no estimate yet', 'about 12 s left', 'at most 90 s left', 'at most 2 h left')
     """
+    if left == 0:
+        return "closed"
     if math.isfinite(limit) and (left is None or left > limit):
         return f"at most {_coarse(limit)} left"
     return "no estimate yet" if left is None or not math.isfinite(left) else f"about {_coarse(left)} left"
