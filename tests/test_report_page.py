@@ -22,12 +22,13 @@ from wdaverify.cli.main import main
 from wdaverify.knapsack import fill
 from wdaverify.report.numbers import percent_bracket, shown_down, shown_up
 from wdaverify.report.page.between_radii import between_radii
-from wdaverify.report.page.images import as_image, change_picture, image_shape, picture
+from wdaverify.report.page.images import as_image, change_picture, image_shape, picture, reduced
 from wdaverify.report.page.kinds import KINDS
 from wdaverify.report.page.material import Material
 from wdaverify.report.page.results import risk_material
 from wdaverify.report.page.save import render
 from wdaverify.report.transport_curve import transport_curve
+from wdaverify.transport import Atom, TransportPlan
 
 INSTANCES = Path(__file__).parents[1] / "instances"
 IRIS = (str(INSTANCES / "iris/iris-16-16.onnx"), "--data", str(INSTANCES / "iris/iris-test.npz"))
@@ -99,6 +100,8 @@ def test_pictures_are_what_another_reader_sees():
         pixels(picture(as_image(colours.ravel(), (3, 5, 4), (5, 4, 3)), 0.0, 255.0)).tolist()
         == np.moveaxis(colours, 0, -1).tolist()
     )
+    halved = reduced(grey, 2)[:, :, 0].tolist()  # rows 0-1 and 2, columns 0-1 and 2-3; the last row has only itself
+    assert halved == [[2.5, 4.5], [8.5, 10.5]]
     change = pixels(change_picture(np.array([[[0.5], [0.0], [-0.5]]])))
     assert change.tolist() == [[[213, 94, 0], [255, 255, 255], [0, 114, 178]]]
 
@@ -226,3 +229,35 @@ def test_commands_without_a_page_do_not_load_what_makes_one():
         "sys.exit(bool({'plotly', 'jinja2', 'wdaverify.report.page'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program, "inspect", IRIS[0]], check=False, capture_output=True).returncode == 0
+
+
+def _large(count: int, shape: tuple[int, ...], radii: int) -> Material:
+    """A risk about many large images whose atoms all move."""
+    size, random = math.prod(shape), np.random.default_rng(0)
+    data = wv.Dataset(random.random((count, size)), random.integers(0, 10, count))
+    atoms = tuple(
+        Atom(source=i, label=int(data.y[i]), mass=1 / count, cost=0.1, point=np.clip(data.x[i] + 0.1, 0, 1)) for i in range(40)
+    )
+    risk = {"lower": 0.5, "upper": 0.75, "status": "bracket", "evidence": "checked"}
+    record = {"label": 0, "distance": {**risk, "lower": 0.123456789, "upper": 0.234567891}, "target": 1, "point": None}
+    names = ("schema", "kind", "loss", "nominal_risk", "seconds", "interrupted", "bounds")
+    document = dict(zip(names, ("wdaverify/1", "risk", "zero-one", 0.1, 1.0, False, []), strict=True))
+    document |= {
+        "model": {"file": None, "sha256": None, "inputs": size, "outputs": 10, "relus": 5},
+        "data": {"file": None, "sha256": None, "samples": count},
+        "domain": {"lower": 0.0, "upper": 1.0},
+        "options": {"norm": "linf", "gap": 1e-6},
+        "versions": {"wdaverify": "0"},
+        "threat": {"norm": "linf", "order": 1.0},
+        "curve": [{"radius": 0.01 * k, "worst_case_risk": risk, "multiplier": 1.0, "plan": {"atoms": []}} for k in range(radii)],
+        "distances": [{**record, "sample": i} for i in range(count)],
+    }
+    return Material(document=document, data=data, shape=shape, plans=[TransportPlan(atoms)] * radii)
+
+
+@pytest.mark.parametrize(("count", "shape", "radii"), [(20_000, (3,), 60), (300, (3, 224, 224), 3), (500, (3, 32, 32), 20)])
+def test_pages_about_large_results_stay_small(count, shape, radii):
+    page = render(_large(count, shape, radii))
+    assert len(page.encode()) < 6 * 10**6
+    assert "left out" in page
+    assert ('<img src="data:image/png' in page) is (len(shape) == 3)
