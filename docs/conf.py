@@ -13,7 +13,6 @@ exclude_patterns = ["_build"]
 suppress_warnings = ["misc.highlighting_failure"]  # console blocks show output that is no shell
 html_theme = "furo"
 html_title = f"wdaverify {release}"
-html_extra_path = ["schema"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -22,3 +21,11 @@ autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+
+# names of arrays and of other packages, which have no page here
+nitpick_ignore_regex = [
+    ("py:class", r"(torch|nx|pathlib|fractions|collections)\..+|Path|ArrayLike|Axes"),
+    ("py:class", r"Vector|Matrix|IntArray|BoolArray"),
+    ("py:class", r"wdaverify\._deadline\.Deadline|wdaverify\.attack\.methods\.Method|DataSource|ModelSource|wdaverify\.property\.property\.(Disjunct|PropertySource)"),
+    ("py:exc", "Interrupted"),
+]

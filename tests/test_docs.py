@@ -49,6 +49,11 @@ def test_the_examples_of_a_page_run(page):
     run_page(page)
 
 
+@pytest.mark.usefixtures("_in_a_folder")
+def test_the_examples_of_the_readme_run():
+    run_page(ROOT / "README.md")
+
+
 def test_pages_with_examples_are_found():
     assert {"tutorial.md", "reading.md"} <= {page.name for page in RUNNING}
 

@@ -66,6 +66,11 @@ def load_domain(path: str | Path) -> Box | Domain:
     ------
     DomainError
         As `parse_domain`.
+
+    Examples
+    --------
+    >>> print(load_domain("instances/cancer/cancer.toml"))
+    box in R^30 with 9 frozen, 1 integer, 1 one-hot groups, 9 rows, weights
     """
     from wdaverify.domain_toml import read_domain_toml
 

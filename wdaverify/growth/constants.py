@@ -127,6 +127,17 @@ def lipschitz_constants(
     ------
     InputError, DomainError, Interrupted
         As `lipschitz`.
+
+    Examples
+    --------
+    ``relu(x) - relu(-x)`` is x:
+
+    >>> import wdaverify as wv
+    >>> network = wv.load("tests/data/lipschitz/degen_abs_identity_1-2-1.onnx")
+    >>> for constant in lipschitz_constants(network, ["logit:0"], norms=["linf", "l2"], domain=wv.Box(-1, 1)):
+    ...     print(constant)
+    logit:0               linf  1 (exact)
+    logit:0               l2    1 (exact)
     """
     options = (options or LipschitzOptions()).started()
     box = check_domain(Box(0, 1) if domain is None else domain, network.inputs)

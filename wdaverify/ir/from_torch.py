@@ -36,6 +36,12 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
     ------
     ModelError
         If torch cannot export the module, or `from_onnx` refuses the result.
+
+    Examples
+    --------
+    >>> from torch.nn import Linear, ReLU, Sequential
+    >>> print(from_torch(Sequential(Linear(2, 3), ReLU(), Linear(3, 2)), (2,)))
+    2 inputs, 2 outputs, 3 ReLUs in 1 layers
     """
     name = type(module).__name__
     tensors = [*module.parameters(), *module.buffers()]

@@ -21,6 +21,11 @@ def load(path: str | Path) -> Network:
     ModelError
         If the file does not exist, has another suffix, or is refused by `ir.from_onnx`. Files of pickled objects
         (``.pt``, ``.pth``, ``.pkl``) are never opened: loading them can run any code.
+
+    Examples
+    --------
+    >>> print(load("instances/iris/iris-16-16.onnx"))
+    4 inputs, 3 outputs, 32 ReLUs in 2 layers
     """
     path = Path(path)
     suffixes = [s.lower() for s in path.suffixes]

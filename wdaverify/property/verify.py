@@ -106,6 +106,17 @@ def verify(
     ------
     InputError
         If the file cannot be used, or does not fit the network, or an option is out of its range.
+
+    Examples
+    --------
+    No other class is possible near the first flower, but one is near the eighth:
+
+    >>> import wdaverify as wv
+    >>> network = wv.load("instances/iris/iris-16-16.onnx")
+    >>> print(verify(network, "instances/properties/iris-0-0.02.vnnlib"))
+    unsat
+    >>> print(verify(network, "instances/properties/iris-7-0.1.vnnlib"))
+    sat
     """
     started, deadline = time.monotonic(), Deadline.after(time_limit)
     question = (
