@@ -26,6 +26,7 @@ napoleon_use_rtype = False
 nitpick_ignore_regex = [
     ("py:class", r"(torch|nx|pathlib|fractions|collections)\..+|Path|ArrayLike|Axes"),
     ("py:class", r"Vector|Matrix|IntArray|BoolArray"),
-    ("py:class", r"wdaverify\._deadline\.Deadline|wdaverify\.attack\.methods\.Method|DataSource|ModelSource|wdaverify\.property\.property\.(Disjunct|PropertySource)"),
+    ("py:class", r"wdaverify\._deadline\.Deadline|wdaverify\.attack\.methods\.Method|DataSource|ModelSource"),
+    ("py:class", r"wdaverify\.property\.property\.(Disjunct|PropertySource)"),
     ("py:exc", "Interrupted"),
 ]
