@@ -24,7 +24,7 @@ napoleon_use_rtype = False
 
 # names of arrays and of other packages, which have no page here
 nitpick_ignore_regex = [
-    ("py:class", r"(torch|nx|pathlib|fractions|collections)\..+|Path|ArrayLike|Axes"),
+    ("py:class", r"(torch|nx|pathlib|fractions|collections)\..+|Path|ArrayLike|Axes|Model"),
     ("py:class", r"Vector|Matrix|IntArray|BoolArray"),
     ("py:class", r"wdaverify\._deadline\.Deadline|wdaverify\.attack\.methods\.Method|DataSource|ModelSource"),
     ("py:class", r"wdaverify\.property\.property\.(Disjunct|PropertySource)"),

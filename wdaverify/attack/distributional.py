@@ -60,8 +60,8 @@ def attack(
     ----------
     model
         A `Network`, or any torch module with logits (R, K): piecewise linear or not. The module is copied and left alone. Or any
-        callable of tensors (R, *input_shape), such as a model of another toolkit. It is called as it is: put it into evaluation
-        mode. If it computes in float32, what is attacked and judged is ``x -> f(x rounded to float32)``.
+        callable of tensors ``(R, *input_shape)``, such as a model of another toolkit. It is called as it is: put it into
+        evaluation mode. If it computes in float32, what is attacked and judged is ``x -> f(x rounded to float32)``.
     data
         Samples (N, n) in the domain.
     ball
