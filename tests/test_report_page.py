@@ -37,7 +37,7 @@ FINITE = st.floats(-1e12, 1e12)
 
 @given(FINITE, st.integers(1, 12))
 def test_ends_are_never_rounded_inwards(value, digits):
-    assert Fraction(shown_down(value, digits)) <= Fraction(value) <= Fraction(shown_up(value, digits))
+    assert Fraction(shown_down(value, digits)) <= Fraction(repr(value)) <= Fraction(shown_up(value, digits))
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -45,8 +45,8 @@ def test_shares_that_are_told_apart_hold_the_bracket(a, b):
     lower, upper = min(a, b), max(a, b)
     words = percent_bracket(lower, upper).replace("\u00a0%", "").split(" to ")
     if len(words) == 2:
-        assert Fraction(words[0]) / 100 <= Fraction(lower)
-        assert Fraction(words[1]) / 100 >= Fraction(upper)
+        assert Fraction(words[0]) / 100 <= Fraction(repr(lower))
+        assert Fraction(words[1]) / 100 >= Fraction(repr(upper))
     else:
         assert abs(float(words[0]) / 100 - lower) <= 1e-4
 

@@ -1,4 +1,7 @@
-"""Numbers as people read them: few digits, and ends of brackets never rounded inwards."""
+"""Numbers as people read them: few digits, and ends of brackets never rounded inwards.
+
+A float64 counts as the decimal that the JSON writes for it, the shortest that brings the same float64 back: 0.1 is 0.1.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def percent(value: float | str, rounding: str = ROUND_HALF_EVEN) -> str:
     number = float(value)
     if not math.isfinite(number):
         return shown(number)
-    rounded = (100 * Decimal(number)).quantize(Decimal("0.01"), rounding=rounding)
+    rounded = (100 * Decimal(repr(number))).quantize(Decimal("0.01"), rounding=rounding)
     return f"{_trimmed(f'{rounded:f}')}\u00a0%"
 
 
@@ -103,7 +106,7 @@ def _written(value: float | str | None, digits: int, rounding: str) -> str:
         return "not a number"
     if math.isinf(number):
         return "∞" if number > 0 else "-∞"
-    rounded = Context(prec=digits, rounding=rounding).plus(Decimal(number))
+    rounded = Context(prec=digits, rounding=rounding).plus(Decimal(repr(number)))
     if rounded == 0:
         return "0"
     if rounded.adjusted() in _PLAIN:

@@ -39,7 +39,7 @@ def risk_curve(material: Material) -> Section:
     ends = _between(material, curve) if by_distances else _from_radii(material, curve)
     traces = [*_bracket_lines(*ends), *_asked(curve), *_baselines(document)]
     layout = style.layout("Wasserstein radius", f"{document['loss']} risk", height=460)
-    layout["yaxis"]["rangemode"] = "tozero"
+    layout["xaxis"]["rangemode"] = layout["yaxis"]["rangemode"] = "tozero"
     if document["loss"] == "zero-one":
         layout["yaxis"] |= {"range": [-0.02, 1.05], "tickformat": ".0%"}
     figure = Figure(name="risk-curve", label=_label(document, curve), traces=traces, layout=layout)

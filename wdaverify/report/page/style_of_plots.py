@@ -1,7 +1,7 @@
 """What all plots share: colours that everybody can tell apart, markers and dashes that say the same without colour.
 
-The palette is that of M. Okabe and K. Ito, "Color Universal Design" (2008). Colours of the page itself are written as
-``var(--ink)``: the script on the page puts in what the reader's theme says.
+The palette is that of M. Okabe and K. Ito, "Color Universal Design" (2008), less its yellow, which is too light on
+white. Colours of the page itself are written as ``var(--ink)``: the script on the page puts in what the reader's theme says.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 import html
 from typing import Any
 
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW = (
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
     "#0072B2",
     "#E69F00",
     "#009E73",
     "#D55E00",
     "#CC79A7",
     "#56B4E9",
-    "#F0E442",
 )
-INK, SOFT = "var(--ink)", "var(--soft)"
+INK = "var(--ink)"
 
 CYCLE = (
     (GREEN, "diamond", "dot"),
     (PURPLE, "triangle-up", "dashdot"),
     (VERMILLION, "square", "dash"),
     (SKY, "cross", "longdash"),
-    (YELLOW, "star", "longdashdot"),
+    (INK, "star", "longdashdot"),
     (ORANGE, "x", "dot"),
     (BLUE, "hexagon", "dash"),
 )
