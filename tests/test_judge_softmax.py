@@ -22,6 +22,7 @@ from wdaverify.check.claims import Case
 from wdaverify.check.num import Rejected
 from wdaverify.check.program import Program
 from wdaverify.check.report import check
+from wdaverify.check.risk import at_least, at_most
 from wdaverify.check.softmax import targets
 
 SEEDS = st.integers(0, 2**48)
@@ -193,3 +194,22 @@ def test_mutants_of_a_risk_of_three_classes_are_true_or_refused(tmp_path):
                 continue
             assert wrong == [], mutant
     assert 0 < accepted < COUNT
+
+
+@given(st.lists(st.fractions(-4500, 4500, max_denominator=8), min_size=2, max_size=4), st.integers(-40, 40), st.integers(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_stated_losses_are_compared_as_they_are(logits, exponent, label):
+    """Against 4200 digits, which hold what terms of e^-9000 add."""
+    with mpmath.workdps(60):
+        true = cross_entropy(logits, label)
+        value = Fraction(mpmath.nstr(true, 45)) + Fraction(1 if exponent >= 0 else -1, 10 ** (abs(exponent) % 30))
+    with mpmath.workdps(4200):
+        true = cross_entropy(logits, label)
+        above, below = number(value) >= true, number(value) <= true
+    for rule, fact in ((at_least, above), (at_most, below)):
+        try:
+            accepted = rule(value, logits, label)
+        except Rejected:
+            accepted = False
+        assert fact or not accepted
+        assert accepted or not fact or abs(value) > 4000 or value < 0

@@ -7,13 +7,16 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import wdaverify as wv
 from tests.networks import random_mlp
 from tests.rational_cells import output_forms
 from tests.strategies import degenerate_networks, small_networks
+from tests.test_proof import stored
 from wdaverify._types import Norm
 from wdaverify.check.report import check
 from wdaverify.cli.main import main
@@ -83,3 +86,34 @@ def test_multipliers_cancel_to_the_last_bit(rows, data):
     if found is not None:
         assert all(w >= 0 for w in found)
         assert all(sum(w * row[k] for w, row in zip(found, rows, strict=True)) == 0 for k in (0, 1))
+
+
+GOLDEN = Path(__file__).parent / "data" / "golden"
+
+
+@pytest.mark.parametrize("loss", ["margin", "hinge", "cross-entropy"])
+def test_risks_that_grow_as_the_loss_does(loss, tmp_path):
+    """g01: the margin is max(x, 0) - 1, with samples at 0 and 1/2; order 1 adds the radius to every loss."""
+    network, data = wv.load(GOLDEN / "g01_ramp_R.onnx"), wv.Dataset.load(GOLDEN / "g01_ramp_R.npz")
+    ball = wv.WassersteinBall(0.25, order=1, norm="linf")
+    space = wv.Box.whole_space()
+    certificate = wv.certify(network, data, ball, loss=loss, radii=[0.0, 0.25, 1.0], domain=space, comparison_time=0.0)
+    certificate.save(tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    verdict = check(tmp_path / "r.json", model=GOLDEN / "g01_ramp_R.onnx", data=GOLDEN / "g01_ramp_R.npz")
+    assert verdict.accepted
+    nominal = {"margin": -0.75, "hinge": 0.25, "cross-entropy": 0.39366933584916475}[loss]
+    for point in report["curve"]:
+        bracket = point["worst_case_risk"]
+        assert bracket["evidence"] == "proved"
+        assert float(bracket["lower"]) - 1e-12 <= nominal + point["radius"] <= float(bracket["upper"]) + 1e-12
+
+
+def test_a_risk_that_grows_less_than_its_constant_is_not_called_proved(tmp_path):
+    """The steepest cell of g11 is bounded: its price is below the constant, and no constant proves it."""
+    network, data = stored(wv.load(GOLDEN / "g11_2d_K2.onnx"), tmp_path, np.random.default_rng(0).uniform(-1, 1, (2, 2)))
+    ball = wv.WassersteinBall(0.3, order=1, norm="linf")
+    certificate = wv.certify(network, data, ball, loss="margin", domain=wv.Box.whole_space(), comparison_time=0.0)
+    certificate.save(tmp_path / "r.json")
+    bracket = json.loads((tmp_path / "r.json").read_text())["curve"][0]["worst_case_risk"]
+    assert (bracket["status"], bracket["evidence"]) == ("exact", "checked")

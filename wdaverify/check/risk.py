@@ -16,6 +16,7 @@ from .num import Rejected, end_number, exp, number, power, shown, whole
 from .points import length, margin, members_of, proves_label, squared
 from .tree import float_text
 
+_FAR = Fraction(4096)
 LOSSES = ("zero-one", "margin", "hinge", "ce", "linear")
 
 
@@ -68,9 +69,24 @@ class Threat:
         if self.loss != "ce":
             return self.value(self.outputs(i), label)
         value, f = number(stated, "at_sample"), self.outputs(i)
-        if exp(value)[0] < sum((exp(v - f[label])[1] for v in f), Fraction(0)):
+        if not at_least(value, f, label):
             raise Rejected(f"at_sample of sample {i} is below the loss")
         return value
+
+
+def at_least(value: Fraction, f: Sequence[Fraction], label: int) -> bool:
+    """Whether ``value >= log sum_j e^(f_j - f_y)``: both sides times e^-m, m the largest margin or 0; far terms count e^-4096."""
+    m = max(f) - f[label]
+    rest = value - m
+    return rest > _FAR or exp(rest)[0] >= sum((exp(max(v - f[label] - m, -_FAR))[1] for v in f), Fraction(0))
+
+
+def at_most(value: Fraction, f: Sequence[Fraction], label: int) -> bool:
+    """Whether ``value <= log sum_j e^(f_j - f_y)``, likewise; far terms count nothing."""
+    m = max(f) - f[label]
+    rest = value - m
+    terms = [v - f[label] - m for v in f]
+    return rest < -_FAR or exp(rest)[1] <= sum((exp(t)[0] for t in terms if t >= -_FAR), Fraction(0))
 
 
 def risk_upper(case: Case, claim: Claim) -> None:
@@ -264,6 +280,6 @@ def _loss_there(threat: Threat, k: int, x: list[Fraction], i: int, stated: Any) 
             raise Rejected(f"atom {k} states a loss, which is computed: {shown(stated)}")
         return threat.value(f, label)
     value = number(stated, "loss")
-    if exp(value)[1] > sum((exp(v - f[label])[0] for v in f), Fraction(0)):
+    if not at_most(value, f, label):
         raise Rejected(f"the loss of atom {k} is below what is stated")
     return value

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_ROOM, _SHORT = Fraction(1, 1 << 90), 120
+"""Relative room and significant bits of `nearby`."""
+
 _DIGITS = 10**17
 """Integers below this are written as such."""
 
@@ -81,3 +84,15 @@ def outward(value: Fraction, bits: int, *, up: bool) -> Fraction:
     if whole != units and (value > 0) == up:
         whole += 1
     return unit * whole if value > 0 else -unit * whole
+
+
+def nearby(value: Fraction, *, up: bool) -> Fraction:
+    """A short number a little above (or below) a real one, with room for what a judge's exponentials lose.
+
+    Examples
+    --------
+    >>> float(nearby(Fraction(1, 3), up=True)), nearby(Fraction(1), up=False) < 1
+    (0.3333333333333333, True)
+    """
+    moved = value + abs(value) * (_ROOM if up else -_ROOM)
+    return outward(moved, _SHORT, up=up)

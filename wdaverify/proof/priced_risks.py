@@ -22,7 +22,8 @@ from wdaverify.proof.area import Area
 from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
 from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
-from wdaverify.proof.numbers import outward, written
+from wdaverify.proof.growth_risks import prove_by_growth
+from wdaverify.proof.numbers import nearby, written
 from wdaverify.proof.plans import exact_cost, exact_plan
 from wdaverify.proof.powers96 import power, rational_order
 from wdaverify.proof.prices import Price, PriceProof
@@ -40,9 +41,6 @@ _PROHIBITIVE = 2.0**30
 
 _LOGARITHMIC = "cross-entropy"
 
-_LOSS_BITS = 120
-"""Significant bits of the losses that atoms state."""
-
 _ATTEMPTS = 4
 """Values that are tried for a price."""
 
@@ -50,7 +48,11 @@ _ATTEMPTS = 4
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
     box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None or not (box.bounded or math.isinf(certificate.ball.order)):
+    if box is None:
+        return
+    if not box.bounded and math.isfinite(certificate.ball.order):
+        if certificate.ball.order == 1.0:
+            prove_by_growth(ledger, certificate)
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     for k, point in enumerate(certificate.curve):
@@ -98,7 +100,7 @@ class _RiskProof:
     def _loss(self, sample: int, point: Vector) -> Fraction:
         """The loss at a point, or a short number below it."""
         value = self._auditor.loss(sample, point)
-        return outward(value, _LOSS_BITS, up=False) if self._certificate.loss == _LOGARITHMIC else value
+        return nearby(value, up=False) if self._certificate.loss == _LOGARITHMIC else value
 
     def _priced(self) -> bool:
         """Whether there is a rule for this cost: in l2 only for lengths and their squares."""

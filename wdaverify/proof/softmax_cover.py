@@ -45,6 +45,9 @@ _BITS = 16
 _FAILURES = 4
 """How often in a row a region is halved although no point says so."""
 
+_PARTS = (1.0, 2.0**-3, 2.0**-6)
+"""Parts of the gap to which the price of a form is searched, until it is low enough or a point refutes it."""
+
 _MOST = 4000
 """Regions of one cover."""
 
@@ -120,11 +123,13 @@ class SoftmaxCover:
             node, failures = waiting.pop()
             if self.best > value or deadline.passed:
                 return False
-            if not self._low(node, value) and not self._refuted(node, value):
-                self._work(node, value, gap, deadline)
-                failures += not self._refuted(node, value)
+            for part in _PARTS:
+                if self._low(node, value) or self._refuted(node, value) or deadline.passed:
+                    break
+                self._work(node, value, part * gap, deadline)
             if self._low(node, value):
                 continue
+            failures = 0 if self._refuted(node, value) else failures + 1
             children = node.children or (node.halve(self.points, self._multiplier, gap) if failures <= _FAILURES else ())
             if not children:
                 return False
