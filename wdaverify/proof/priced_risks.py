@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 
-_PROHIBITIVE = 2.0**30
-"""The multiplier at radius 0, where it costs nothing."""
-
 _ATTEMPTS = 4
 """Values that are tried for a price."""
 
@@ -41,7 +38,7 @@ _ATTEMPTS = 4
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
     box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None or not (box.bounded or math.isinf(certificate.ball.order)):
+    if box is None:
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     for k, point in enumerate(certificate.curve):
@@ -59,8 +56,6 @@ class _RiskProof:
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
         self._weight = (point.multiplier or 0.0) if self._finite else 0.0
-        if self._finite and point.radius == 0.0:
-            self._weight = _PROHIBITIVE
         order = rational_order(self._ball.order) if self._finite else Fraction(1)
         self._order = order
 
@@ -69,29 +64,37 @@ class _RiskProof:
         plan = (
             None if self._order is None else exact_plan(self._point.plan, self._certificate.data, self._ball, self._auditor.loss)
         )
-        if plan is None or self._order is None or not self._priced():
+        if plan is None or self._order is None or not math.isfinite(self._point.risk.upper):
             return
         lower = moved_lower(self._point.risk, plan.value)
-        found = self._upper() if lower is not None and math.isfinite(self._point.risk.upper) else None
-        if lower is None or found is None:
+        if lower is None:
             return
-        terms, upper = found
+        found = self._still() if self._point.radius == 0.0 else self._upper() if self._priced() else None
+        if found is None:
+            return
+        reason, upper = found
         shared: dict[str, Any] = {
             "radius": written(self._ball.radius), "order": written(self._order) if self._finite else "inf",
             "norm": str(self._ball.norm), "loss": self._certificate.loss,
         }  # fmt: skip
-        multiplier = {"lambda_": written(self._weight)} if self._finite else {}
-        above = self._ledger.claim(
-            "risk_upper", about=(self._pointer, "upper"), **shared, **multiplier, terms=terms, value=written(upper)
-        )
+        above = self._ledger.claim("risk_upper", about=(self._pointer, "upper"), **shared, **reason, value=written(upper))
         below = self._ledger.claim("risk_lower", about=(self._pointer, "lower"), **shared, atoms=plan.atoms, value=written(lower))
         self._ledger.rest(self._pointer, (above, below), lower=lower, upper=upper)
 
     def _priced(self) -> bool:
-        """Whether there is a rule for this cost: in l2 only for lengths and their squares."""
+        """Whether there is a rule for this cost: on bounded boxes, in l2 only for lengths and their squares."""
+        if self._finite and not self._box.bounded:
+            return False
         return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
-    def _upper(self) -> tuple[list[dict[str, Any]], float] | None:
+    def _still(self) -> tuple[dict[str, Any], float] | None:
+        """At radius 0 no mass moves: the loss on the data is the risk, and no constant is needed."""
+        data = self._certificate.data
+        nominal = sum((w * self._auditor.loss(i, data.x[i]) for i, w in enumerate(data.fractions)), Fraction(0))
+        upper = moved_upper(self._point.risk, nominal)
+        return None if upper is None else ({"constants": []}, upper)
+
+    def _upper(self) -> tuple[dict[str, Any], float] | None:
         """The terms of all samples, and the end that they prove."""
         data = self._certificate.data
         paid = Fraction(self._weight) * self._power(up=True)
@@ -100,8 +103,7 @@ class _RiskProof:
         allowed = Fraction(room(self._point.risk))
         slack = Fraction(self._point.risk.upper) - base
         if slack < allowed / 4:
-            # at radius 0 the loss on the data is known: rounding alone needs room
-            slack += allowed if self._point.radius > 0 else allowed / 2**20
+            slack += allowed
         if slack <= 0:
             return None
         terms, total = [], paid
@@ -112,7 +114,8 @@ class _RiskProof:
             terms.append({"price": [[found[0], 1]]})
             total += data.fractions[i] * found[1]
         upper = moved_upper(self._point.risk, total)
-        return None if upper is None else (terms, upper)
+        multiplier = {"lambda_": written(self._weight)} if self._finite else {}
+        return None if upper is None else ({**multiplier, "terms": terms}, upper)
 
     def _power(self, *, up: bool) -> Fraction:
         assert self._order is not None
