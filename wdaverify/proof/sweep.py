@@ -22,7 +22,6 @@ from wdaverify.proof.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
     from fractions import Fraction
 
     from wdaverify._types import BoolArray, Matrix, Vector
