@@ -146,9 +146,10 @@ class _RiskProof:
             if claim is not None:
                 exact = Fraction(value)
                 return claim, max(Fraction(0), 1 + exact) if shift else exact
-            if not 0.0 < proof.missed < math.inf:
+            if not math.isfinite(proof.missed):
                 return None
-            value = round_up(Fraction(value) + Fraction(proof.missed) * 2 + slack / 16)  # the points were not the best ones
+            # the points were not the best ones, or else the multipliers are too coarse
+            value = round_up(Fraction(value) + Fraction(max(0.0, proof.missed)) * 2 + slack / 16)
         return None
 
     def _area(self, sample: int) -> Area:
