@@ -201,6 +201,16 @@ def whole_ball(folder: Path) -> dict[str, Any]:
     return draft.prove([price, upper, lower], stream("p", split(0), leaf("bound"), leaf("bound")))
 
 
+def no_transport(folder: Path) -> dict[str, Any]:
+    """At radius 0 the risk is the loss on the data, -1/2, at any order and without a constant."""
+    draft, threat = _priced(folder, "margin", "margin", (-0.5, -0.5))
+    draft.document["curve"][0]["radius"], draft.document["threat"]["order"] = 0.0, 3.0
+    threat.update(radius=0, order=3)
+    upper = {"id": "u", "kind": "risk_upper", **threat, "constants": [], "value": "-1/2", "about": _ENDS[1]}
+    lower = {"id": "l", "kind": "risk_lower", **threat, "atoms": [[0, [1], 1]], "value": "-1/2", "about": _ENDS[0]}
+    return draft.prove([upper, lower])
+
+
 def maximum(folder: Path) -> dict[str, Any]:
     """`max`, `point`, and constants instead of terms: risk of f itself is at most f(x_0) + radius * 1."""
     draft = Draft(folder, RAMP, "risk", domain={"lower": 0.0, "upper": 4.0}, loss="linear", objective=[[0, 1]])
@@ -226,7 +236,7 @@ EXAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     f.__name__: f
     for f in (
         sat, unsat, lipschitz, label_constant, loss_constants, slope, distance, zero_one, margin, hinge, cross_entropy,
-        whole_ball, maximum,
+        whole_ball, maximum, no_transport,
     )
 }  # fmt: skip
 """Name to a function that writes the files and returns the document; every one of them is true and accepted."""

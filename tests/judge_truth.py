@@ -187,7 +187,7 @@ class Truth:
     def risk(self, name: str, radius: Fraction, order: Any, objective: Any) -> Any:
         """The worst-case risk: orders 1 and inf exactly; other orders from below, on a grid of multipliers."""
         loss = self.loss(name, objective)
-        if order == math.inf:
+        if order == math.inf or radius == 0:  # with no budget no mass moves, whatever the order
             cuts = [
                 (Line(self.layers, max(self.ends[0], x - radius), min(self.ends[1], x + radius)), x, y, w)
                 for x, y, w in self.samples

@@ -31,6 +31,7 @@ KNOWN: dict[str, Known] = {
     "hinge": (dr.CLASSES, [(1.0, 0)], None),
     "cross_entropy": (dr.CLASSES, [(1.0, 0)], None),
     "whole_ball": (dr.CLASSES, [(1.0, 0)], None),
+    "no_transport": (dr.CLASSES, [(1.0, 0)], None),
     "maximum": (dr.RAMP, [(1.0, 0)], None),
 }
 

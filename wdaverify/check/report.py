@@ -27,6 +27,15 @@ from .vnnlib import read_property
 
 _PIECE = 1 << 20
 
+_KINDS = ("risk", "distance", "lipschitz", "property")
+"""What files with proofs are about."""
+
+_WITHOUT_PROOF = {
+    "attack": "what an attack found is a lower bound by evaluation alone: certify proves the risk",
+    "bench": "check the certificates of its instances",
+    "inspect": "it claims nothing",
+}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -125,7 +134,13 @@ class _Judge:
         report = loads(self._bytes(self.path, Limits.certificate), exact=False)
         if type(report) is not dict or report.get("schema") != "wdaverify/1" or report.get("semantics") != "real":
             raise Rejected("is no report of schema wdaverify/1 with semantics real")
-        proof = report.get("proof")
+        kind, proof = report.get("kind"), report.get("proof")
+        if kind in _WITHOUT_PROOF:
+            raise Rejected(f"is a file of kind {shown(kind)}, which carries no proof; {_WITHOUT_PROOF[kind]}")
+        if kind not in _KINDS:
+            raise Rejected(f"is a file of kind {shown(kind)}; proofs are in files of kind {', '.join(_KINDS)}")
+        if proof is None:
+            raise Rejected("has no proof: it was written without one, or nothing in it could be proved")
         if type(proof) is not dict or set(proof) != {"format", "program", "claims", "streams"}:
             raise Rejected("has no proof with the fields format, program, claims, streams")
         if proof["format"] != "wdaverify-proof/1":

@@ -210,7 +210,10 @@ def _bounds_loss(threat: Threat, constant: Claim, i: int) -> bool:
 
 
 def _by_constants(threat: Threat) -> Fraction:
-    """Nominal risk plus radius times the largest constant of a label that occurs; at every order from 1."""
+    """Nominal risk plus radius times the largest constant of a label that occurs; at every order from 1.
+
+    At radius 0 no mass moves, whatever the order: the risk is the nominal one, and no constant is needed.
+    """
     names, stated = threat.claim["constants"], threat.claim.get("at_sample")
     if type(names) is not list or (stated is None) != (threat.loss != "ce") or "lambda" in threat.claim.fields:
         raise Rejected("constants is no list, or at_sample is missing or stated without need")
@@ -221,12 +224,12 @@ def _by_constants(threat: Threat) -> Fraction:
     covered: dict[int, Fraction] = {}
     for i, w in enumerate(threat.weights):
         key = threat.case.label(i) if threat.loss != "linear" else 0
-        if key not in covered:
+        if threat.radius > 0 and key not in covered:
             fitting = [c.value for c in claims if c.value is not None and _bounds_loss(threat, c, i)]
             if not fitting:
                 raise Rejected(f"no constant bounds the loss of label {key}")
             covered[key] = min(fitting)
-        largest = max(largest, covered[key])
+        largest = max(largest, covered.get(key, Fraction(0)))
         total += w * threat.nominal(i, stated[i] if stated is not None else None)
     return total + threat.radius * largest
 

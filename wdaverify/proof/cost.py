@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _HALVINGS = 40
 """Of the interval in which the best multiplier of a euclidean ball is sought."""
 
-_LINE_BITS = 30
+_THIRDS = 90
+"""Steps of the search for a line, which keep two thirds each; the bound may have a kink there, where an error counts in full."""
+
+_LINE_BITS = 44
 """Significant bits of slopes of lines below powers."""
 
 
@@ -70,7 +73,7 @@ def largest_power(forms: Matrix, area: Area, prices: Vector, order: float) -> tu
         return largest(forms, area, prices * alpha, 1.0) + prices * line(alpha)
 
     low, high = np.zeros(len(forms)), np.full(len(forms), order * far ** (order - 1.0))
-    for _ in range(_HALVINGS):
+    for _ in range(_THIRDS):
         left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
         down = value(left) <= value(right)
         low, high = np.where(down, low, left), np.where(down, right, high)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wdaverify.proof.numbers import packed, written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from fractions import Fraction
 
 
 @dataclass(slots=True, eq=False)
 class Evidence:
-    """Choices for one backward sweep; any are sound. All numbers are float64 and count as the rationals that they are.
+    """Choices for one backward sweep; any are sound. Numbers are float64 and count as the rationals that they are, or rational.
 
     Attributes
     ----------
@@ -28,7 +32,7 @@ class Evidence:
         alpha and beta of a line below a power.
     """
 
-    phases: dict[int, float] = field(default_factory=dict)
+    phases: dict[int, Fraction | float] = field(default_factory=dict)
     upper: dict[int, float] = field(default_factory=dict)
     lower: dict[int, float] = field(default_factory=dict)
     rows: dict[int, float] = field(default_factory=dict)
@@ -40,7 +44,7 @@ class Evidence:
 
     def fields(self) -> dict[str, Any]:
         """The JSON fields; what is empty is left out."""
-        lists = {
+        lists: dict[str, Mapping[int, Fraction | float]] = {
             "p": self.phases,
             "u": self.upper,
             "l": self.lower,

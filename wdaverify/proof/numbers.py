@@ -40,20 +40,23 @@ def written(value: Fraction | float) -> int | str:
     return str(number)
 
 
-def packed(values: Mapping[int, float]) -> list[Any]:
-    """A packed list ``[q, [id, v, ...]]`` of dyadic values: each ``v / 2^q`` with integers v, ascending ids.
+def packed(values: Mapping[int, Fraction | float]) -> list[Any]:
+    """A packed list ``[q, [id, v, ...]]``, ascending ids: dyadic values are ``v / 2^q`` with integers v, others strings.
 
     Examples
     --------
     >>> packed({3: 0.75, 1: 2.0})
     [2, [1, 8, 3, 3]]
+    >>> packed({0: 0.5, 2: Fraction(1, 3)})
+    [1, [0, 1, 2, '1/3']]
     """
     exact = {k: Fraction(values[k]) for k in sorted(values)}
-    bits = max((v.denominator.bit_length() - 1 for v in exact.values()), default=0)
+    dyadic = {k for k, v in exact.items() if v.denominator & (v.denominator - 1) == 0}
+    bits = max((exact[k].denominator.bit_length() - 1 for k in dyadic), default=0)
     flat: list[Any] = []
     for k, v in exact.items():
-        scaled = v.numerator << (bits - v.denominator.bit_length() + 1)
-        flat += [k, scaled if abs(scaled) < 1 << 63 else written(v)]
+        scaled = v.numerator << (bits - v.denominator.bit_length() + 1) if k in dyadic else None
+        flat += [k, scaled if scaled is not None and abs(scaled) < 1 << 63 else written(v)]
     return [bits, flat]
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 
 _PROHIBITIVE = 2.0**30
-"""The multiplier at radius 0, where it costs nothing."""
+"""The multiplier for the cross-entropy at radius 0, where it costs nothing."""
 
 _LOGARITHMIC = "cross-entropy"
 
@@ -50,9 +50,8 @@ def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     box = box_of(certificate.domain, certificate.network.inputs)
     if box is None:
         return
-    if not box.bounded and math.isfinite(certificate.ball.order):
-        if certificate.ball.order == 1.0:
-            prove_by_growth(ledger, certificate)
+    if not box.bounded and certificate.ball.order == 1.0:
+        prove_by_growth(ledger, certificate)
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     for k, point in enumerate(certificate.curve):
@@ -70,8 +69,6 @@ class _RiskProof:
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
         self._weight = (point.multiplier or 0.0) if self._finite else 0.0
-        if self._finite and point.radius == 0.0:
-            self._weight = _PROHIBITIVE
         order = rational_order(self._ball.order) if self._finite else Fraction(1)
         self._order = order
 
@@ -79,21 +76,21 @@ class _RiskProof:
         """Claim both ends, if both can be proved."""
         data, logarithmic = self._certificate.data, self._certificate.loss == _LOGARITHMIC
         plan = None if self._order is None else exact_plan(self._point.plan, data, self._ball, self._loss, say_losses=logarithmic)
-        if plan is None or self._order is None or not self._priced():
+        if plan is None or self._order is None or not math.isfinite(self._point.risk.upper):
             return
         lower = moved_lower(self._point.risk, plan.value)
-        found = self._upper() if lower is not None and math.isfinite(self._point.risk.upper) else None
-        if lower is None or found is None:
+        if lower is None:
             return
-        terms, upper = found
+        still = self._point.radius == 0.0 and not logarithmic
+        found = self._still() if still else self._upper() if self._priced() else None
+        if found is None:
+            return
+        reason, upper = found
         shared: dict[str, Any] = {
             "radius": written(self._ball.radius), "order": written(self._order) if self._finite else "inf",
             "norm": str(self._ball.norm), "loss": "ce" if logarithmic else self._certificate.loss,
         }  # fmt: skip
-        multiplier = {"lambda_": written(self._weight)} if self._finite else {}
-        above = self._ledger.claim(
-            "risk_upper", about=(self._pointer, "upper"), **shared, **multiplier, terms=terms, value=written(upper)
-        )
+        above = self._ledger.claim("risk_upper", about=(self._pointer, "upper"), **shared, **reason, value=written(upper))
         below = self._ledger.claim("risk_lower", about=(self._pointer, "lower"), **shared, atoms=plan.atoms, value=written(lower))
         self._ledger.rest(self._pointer, (above, below), lower=lower, upper=upper)
 
@@ -103,10 +100,19 @@ class _RiskProof:
         return nearby(value, up=False) if self._certificate.loss == _LOGARITHMIC else value
 
     def _priced(self) -> bool:
-        """Whether there is a rule for this cost: in l2 only for lengths and their squares."""
+        """Whether there is a rule for this cost: on bounded boxes, in l2 only for lengths and their squares."""
+        if self._finite and not self._box.bounded:
+            return False
         return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
-    def _upper(self) -> tuple[list[dict[str, Any]], float] | None:
+    def _still(self) -> tuple[dict[str, Any], float] | None:
+        """At radius 0 no mass moves: the loss on the data, a rational number, is the risk, and no constant is needed."""
+        data = self._certificate.data
+        nominal = sum((w * self._auditor.loss(i, data.x[i]) for i, w in enumerate(data.fractions)), Fraction(0))
+        upper = moved_upper(self._point.risk, nominal)
+        return None if upper is None else ({"constants": []}, upper)
+
+    def _upper(self) -> tuple[dict[str, Any], float] | None:
         """The terms of all samples, and the end that they prove."""
         data = self._certificate.data
         paid = Fraction(self._weight) * self._power(up=True)
@@ -115,8 +121,7 @@ class _RiskProof:
         allowed = Fraction(room(self._point.risk))
         slack = Fraction(self._point.risk.upper) - base
         if slack < allowed / 4:
-            # at radius 0 the loss on the data is known: rounding alone needs room
-            slack += allowed if self._point.radius > 0 else allowed / 2**20
+            slack += allowed
         if slack <= 0:
             return None
         terms, total = [], paid
@@ -127,7 +132,8 @@ class _RiskProof:
             terms.append({"price": [[found[0], 1]]})
             total += data.fractions[i] * found[1]
         upper = moved_upper(self._point.risk, total)
-        return None if upper is None else (terms, upper)
+        multiplier = {"lambda_": written(self._weight)} if self._finite else {}
+        return None if upper is None else ({**multiplier, "terms": terms}, upper)
 
     def _power(self, *, up: bool) -> Fraction:
         assert self._order is not None
@@ -160,9 +166,10 @@ class _RiskProof:
             if claim is not None:
                 exact = Fraction(value)
                 return claim, max(Fraction(0), 1 + exact) if shift else exact
-            if not 0.0 < proof.missed < math.inf:
+            if not math.isfinite(proof.missed):
                 return None
-            value = round_up(Fraction(value) + Fraction(proof.missed) * 2 + slack / 16)  # the points were not the best ones
+            # the points were not the best ones, or else the multipliers are too coarse
+            value = round_up(Fraction(value) + Fraction(max(0.0, proof.missed)) * 2 + slack / 16)
         return None
 
     def _logarithmic(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:

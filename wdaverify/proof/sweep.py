@@ -22,6 +22,7 @@ from wdaverify.proof.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from fractions import Fraction
 
     from wdaverify._types import BoolArray, Matrix, Vector
     from wdaverify.bounds.lagrangian import Charges, Pulled
@@ -125,6 +126,6 @@ class Collector:
         self._note(self.evidence.upper, n, by_upper, -missing)
         return np.where(by_phase | by_lower | by_upper, missing, 0.0), np.asarray(by_lower | by_upper)
 
-    def _note(self, where: dict[int, float], n: slice, chosen: BoolArray, values: Vector) -> None:
+    def _note(self, where: dict[int, float] | dict[int, Fraction | float], n: slice, chosen: BoolArray, values: Vector) -> None:
         for k in np.flatnonzero(chosen):
             where[n.start + int(k)] = float(values[k])

@@ -2,7 +2,7 @@
 
 Where every neuron is determined, ``max t: s_n z_n(x) >= t`` over the box says how thick a cell is. With 0 as the maximum its
 multipliers prove ``sum mu_n s_n z_n <= 0``: points with all z_n of their strict signs are none. Float multipliers are rounded to
-few bits, and the sum is bounded exactly.
+few bits, or solved for exactly, and the sum is bounded exactly.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from wdaverify.proof.evidence import Evidence
 from wdaverify.proof.leaves import node_slopes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wdaverify._types import Matrix, Vector
     from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 _BITS = (0, 1, 2, 4, 8, 16, 24)
 """Fractional bits of multipliers, few first."""
+
+_ROUNDING = 1e-9
+"""Sums and multipliers below this part of their terms count as 0."""
 
 _LARGEST = 2**16
 """Neurons times inputs, beyond which cells are not looked at."""
@@ -42,23 +47,64 @@ def thin_leaf(context: Context, path: Path, backend: Backend) -> dict[str, Any] 
         return None
     slopes, decided = node_slopes(context, path)
     forms = exact_forms(network, np.where(decided != 0, decided, slopes.modes()))
-    split = [abs(d) - 1 for d in path]
+    free = [k for k, (a, b) in enumerate(zip(context.area.low, context.area.high, strict=True)) if a < b]
+    # An inactive neuron that vanishes on the whole cell excludes nothing.
+    split = [abs(d) - 1 for d in path if d > 0 or forms[-d - 1][-1] > 0 or any(forms[-d - 1][k] for k in free)]
+    if not split:
+        return None
     rows = np.array([[float(decided[n]) * float(v) for v in forms[n]] for n in split])
     weights = _multipliers(context, rows, backend)
     if weights is None:
         return None
-    for bits in _BITS:
-        rounded = [Fraction(round(float(w) * 2.0**bits), 1 << bits) for w in weights / max(float(weights.max()), 1e-300)]
-        if not any(rounded):
-            continue
-        chosen = {n: w for w, n in zip(rounded, split, strict=True) if w}
-        columns = range(network.inputs + 1)
-        total = [sum((w * int(decided[n]) * forms[n][k] for n, w in chosen.items()), Fraction(0)) for k in columns]
+    columns = range(network.inputs + 1)
+    for chosen in _candidates(weights, [[int(decided[n]) * v for v in forms[n]] for n in split], free):
+        total = [
+            sum((w * int(decided[n]) * forms[n][k] for n, w in zip(split, chosen, strict=True)), Fraction(0)) for k in columns
+        ]
         value = _largest(context, total)
         if value <= 0:
-            evidence = Evidence(phases={n: float(w) for n, w in chosen.items()})
+            evidence = Evidence(phases={n: w for n, w in zip(split, chosen, strict=True) if w})
             return {"t": "leaf", "k": "empty" if value < 0 else "thin", **evidence.fields()}
     return None
+
+
+def _candidates(weights: Vector, rows: list[list[Fraction]], free: list[int]) -> Iterator[list[Fraction]]:
+    """Nonnegative rational multipliers near the solver's, not all 0: few bits first, then those that make coefficients vanish."""
+    scaled = [float(w) for w in weights / max(float(weights.max()), 1e-300)]
+    for bits in _BITS:
+        rounded = [Fraction(round(w * 2.0**bits), 1 << bits) for w in scaled]
+        if any(rounded):
+            yield rounded
+    used = [n for n, w in enumerate(scaled) if w > _ROUNDING]
+    sizes = [sum(scaled[n] * abs(float(rows[n][k])) for n in used) for k in free]
+    sums = [abs(sum(scaled[n] * float(rows[n][k]) for n in used)) for k in free]
+    equations = [[rows[n][k] for n in used] for k, a, b in zip(free, sums, sizes, strict=True) if a <= _ROUNDING * b]
+    solved = _null_vector(equations, len(used))
+    if solved is not None and min(solved) >= 0:
+        exact = [Fraction(0)] * len(scaled)
+        for n, w in zip(used, solved, strict=True):
+            exact[n] = w
+        yield exact
+
+
+def _null_vector(equations: list[list[Fraction]], size: int) -> list[Fraction] | None:
+    """The solution of homogeneous equations up to a factor, ``None`` if it is 0 or not unique; by Gauss-Jordan elimination."""
+    reduced: dict[int, list[Fraction]] = {}  # by the column of its pivot, which no other row has
+    for equation in equations:
+        row = equation
+        for column, known in reduced.items():
+            row = [a - row[column] * b for a, b in zip(row, known, strict=True)] if row[column] else row
+        pivot = next((k for k, v in enumerate(row) if v), None)
+        if pivot is None:
+            continue
+        row = [v / row[pivot] for v in row]
+        for column, known in reduced.items():
+            reduced[column] = [a - known[pivot] * b for a, b in zip(known, row, strict=True)] if known[pivot] else known
+        reduced[pivot] = row
+    open_ = [k for k in range(size) if k not in reduced]
+    if len(open_) != 1:  # a vertex leaves one
+        return None
+    return [Fraction(1) if k == open_[0] else -reduced[k][open_[0]] for k in range(size)]
 
 
 def _multipliers(context: Context, rows: Matrix, backend: Backend) -> Vector | None:
