@@ -51,8 +51,7 @@ def test_risks_of_small_networks_are_proved(drawn, threat, loss, radius, seed):
         size = 1e-7 * max(1.0, abs(least))
         assert float(bracket["lower"]) <= most + size
         assert float(bracket["upper"]) >= least - size
-        # at radius 0 and an order above 1 prices only come close to the loss: no multiplier proves it
-        if generic and bracket["status"] == "exact" and (radius > 0 or order in (1.0, np.inf)):
+        if generic and bracket["status"] == "exact":
             assert bracket["evidence"] == "proved"
 
 
