@@ -79,6 +79,7 @@ def run_cases(reader: Reader, cases: Sequence[tuple[int, Case]]) -> Iterator[tup
 
 def _child(reader: Reader, cases: Sequence[tuple[int, Case]], pipe: Connection) -> None:
     watch = _Watch()
+    faulthandler.disable()  # a crash is a verdict; what it printed would look like one of the tests
     gc.freeze()
     sys.dont_write_bytecode = True
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
