@@ -64,6 +64,20 @@ def label_constant(folder: Path) -> dict[str, Any]:
     return draft.prove(claims, stream("m", leaf("jac")), stream("lm", leaf("jac")))
 
 
+def loss_constants(folder: Path) -> dict[str, Any]:
+    """m = relu(x - 1) - 1/2 on [0, 2] reaches 1/2, the cross-entropy grows by 1 / (1 + e^-1/2), 0.62246; the hinge by 1."""
+    draft = Draft(folder, CLASSES, "lipschitz", domain={"lower": 0.0, "upper": 2.0})
+    values = {"loss:cross-entropy:0": bracket(0.62, 0.6225), "loss:hinge:0": bracket(1.0, 1.0)}
+    draft.document["constants"] = [{"functional": f, "norm": "linf", "value": value} for f, value in values.items()]
+    claims, ends = [], (("ce", ("62/100", "6225/10000")), ("h", (1, 1)))
+    for k, ((name, (low, up)), functional) in enumerate(zip(ends, values, strict=True)):
+        common, pointer = {"functional": functional, "norm": "linf"}, f"/constants/{k}/value"
+        claims.append({"id": name, "kind": "lip", **common, "value": up, "about": [pointer, "upper"]})
+        lower = {"id": f"{name}low", "kind": "liplow", **common, "value": low, "at": ["199/100"], "about": [pointer, "lower"]}
+        claims.append(lower)
+    return draft.prove(claims, stream("ce", split(0), leaf("soft", up={}), leaf("jac")), stream("h", leaf("jac")))
+
+
 def slope(folder: Path) -> dict[str, Any]:
     """relu(x0 + x1) + relu(x0 - x1) grows by 2 per unit of linf, by sqrt 2 or more of l2."""
     draft = Draft(folder, PLANE, "lipschitz", domain="Rn")
@@ -150,25 +164,29 @@ def hinge(folder: Path) -> dict[str, Any]:
     return draft.prove([lip, upper, lower], stream("k", leaf("jac")))
 
 
+SOFTMAX: list[Any] = [
+    [1, "-1/2"],
+    {"a": [0, []], "b": "475/1000"},
+    {"a": [0, []], "b": "6932/10000"},
+    [0, "-1/2"],
+    [0, "-5/8"],
+    {"a": [0, []], "b": 1},
+    {"a": [0, [0, "363/1000"]], "b": "6556/10000"},
+    {"a": [1, [0, 1]], "b": "7241/10000"},
+]
+"""Leader 0: steps to -1/2, and to 0. Leader 1: steps to -5/8, which do not occur, to -1/2, and to 0."""
+
+
 def cross_entropy(folder: Path) -> dict[str, Any]:
-    """log(1 + e^m) with m from -1/2 to 1/2: at most log(1 + e^(1/2)) on [0, 2], with sp interpolated at -1/2 and 1/2."""
+    """log(1 + e^m) with m from -1/2 to 1/2 on [0, 2]: at most m / 2 + 0.7241 where class 1 leads, and 0.6932 elsewhere."""
     draft, threat = _priced(folder, "ce", "cross-entropy", (0.6931, 0.9743))
-    ce = {"t": ["-1/2", "1/2"], "c": ["475/1000", "9741/10000"]}
-    price = {
-        "id": "p",
-        "kind": "price",
-        "sample": 0,
-        "norm": "l1",
-        "p": 1,
-        "lambda": 0,
-        "loss": "ce",
-        "ce": ce,
-        "value": "9741/10000",
-    }
+    common = {"sample": 0, "norm": "l1", "p": 1, "lambda": 0, "loss": "ce", "ce": SOFTMAX}
+    price = {"id": "p", "kind": "price", **common, "value": "9741/10000"}
     upper = {"id": "u", "kind": "risk_upper", **threat, "lambda": 0, "terms": [{"price": [["p", 1]]}], "value": "9742/10000"}
     lower = {"id": "l", "kind": "risk_lower", **threat, "atoms": [[0, ["3/2"], 1, "69314/100000"]], "value": "69314/100000"}
     upper["about"], lower["about"] = _ENDS[1], _ENDS[0]
-    return draft.prove([price, upper, lower], stream("p", leaf("bound")))
+    beyond = leaf("empty", c=[0, [0, 1]])
+    return draft.prove([price, upper, lower], stream("p", {"t": "targets"}, *[leaf("bound")] * 2, beyond, *[leaf("bound")] * 2))
 
 
 def whole_ball(folder: Path) -> dict[str, Any]:
@@ -207,7 +225,8 @@ def maximum(folder: Path) -> dict[str, Any]:
 EXAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     f.__name__: f
     for f in (
-        sat, unsat, lipschitz, label_constant, slope, distance, zero_one, margin, hinge, cross_entropy, whole_ball, maximum,
+        sat, unsat, lipschitz, label_constant, loss_constants, slope, distance, zero_one, margin, hinge, cross_entropy,
+        whole_ball, maximum,
     )
 }  # fmt: skip
 """Name to a function that writes the files and returns the document; every one of them is true and accepted."""

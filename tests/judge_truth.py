@@ -144,6 +144,9 @@ class Truth:
         steps = [(a, b, (self.line.margin(b, y) - self.line.margin(a, y)) / (b - a)) for a, b in pairwise(knots)]
         if kind == "loss:margin":
             return max(abs(s) for _, _, s in steps)
+        if kind == "loss:hinge":
+            tops = [max(self.line.margin(a, y), self.line.margin(b, y)) for a, b, _ in steps]
+            return max((abs(s) for (_, _, s), top in zip(steps, tops, strict=True) if top > -1), default=Fraction(0))
         return max(abs(float(s)) / (1 + math.exp(-float(self.line.margin(x, y)))) for a, b, s in steps for x in (a, b))
 
     def _lip(self, claim: dict[str, Any]) -> bool:

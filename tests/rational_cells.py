@@ -70,13 +70,19 @@ def affine(op: Affine, sources: list[list[Form]]) -> list[Form]:
 
 def output_forms(network: Network, low: float, high: float) -> Iterator[list[Form]]:
     """The logits as affine functions on every full-dimensional cell of the square [low, high]^2."""
+    for _, forms in output_cells(network, low, high):
+        yield forms
+
+
+def output_cells(network: Network, low: float, high: float) -> Iterator[tuple[list[Point], list[Form]]]:
+    """The cells themselves, with the logits there."""
     a, b = Fraction(low), Fraction(high)
     one = Fraction(1)
     inputs: list[Form] = [(one, Fraction(0), Fraction(0)), (Fraction(0), one, Fraction(0))]
 
-    def visit(position: int, polygon: list[Point], forms: dict[str, list[Form]]) -> Iterator[list[Form]]:
+    def visit(position: int, polygon: list[Point], forms: dict[str, list[Form]]) -> Iterator[tuple[list[Point], list[Form]]]:
         if position == len(network.order):
-            yield forms[network.output]
+            yield polygon, forms[network.output]
             return
         name = network.order[position]
         op, sources = network.op(name), [forms[s] for s in network.sources(name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -28,6 +29,17 @@ def test_public_names_resolve_and_are_documented(name):
     value = getattr(wdaverify, name)
     assert value.__name__.split(".")[-1] == name  # `cells` and `attack` are rooms of that name once a file of them is imported
     assert value.__doc__
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name.islower() and name != "plot"])
+def test_every_public_function_has_an_example(name):
+    home = importlib.import_module(f"wdaverify.{wdaverify._HOMES[name]}")
+    assert ">>> " in getattr(home, name).__doc__
+
+
+@pytest.mark.parametrize("name", wdaverify.plot.__all__)
+def test_every_figure_has_an_example(name):
+    assert ">>> " in getattr(wdaverify.plot, name).__doc__
 
 
 def test_unknown_names_are_attribute_errors():

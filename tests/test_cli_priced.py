@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import wdaverify as wv
+from wdaverify._deadline import Deadline
 from wdaverify.cli.main import main
-from wdaverify.report.text import bracket_line
+from wdaverify.report.progress import bracket_line
 from wdaverify.risk.exploration import Exploration, Progress
 
 FOLDER = Path(__file__).parent / "data" / "golden"
@@ -157,7 +158,7 @@ def test_progress_shows_the_bracket_closing_and_quiet_shows_none(monkeypatch):
     for quiet, expected in ((False, True), (True, False)):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
-        with bracket_line(quiet=quiet) as progress:
+        with bracket_line(quiet=quiet, gap=1e-6, deadline=Deadline()) as progress:
             progress(Progress(0.05, 0.25, math.inf))
             progress(Progress(0.05, 0.25, 0.5))
         assert ("[0.25, 0.5], width 0.25" in screen.getvalue()) is expected

@@ -35,7 +35,7 @@ STRONGER = {
     "point": 1, "max": -1, "distance": 1, "adversary": -1, "lip": -1, "liplow": 1, "slope": -1, "price": -1, "risk_upper": -1,
     "risk_lower": 1, "all": -1,
 }  # fmt: skip
-SLACK = {("cross_entropy", "l"), ("cross_entropy", "u")}
+SLACK = {("cross_entropy", "l"), ("cross_entropy", "u"), ("loss_constants", "ce"), ("loss_constants", "celow")}
 """Claims whose value is not the best that their own evidence proves."""
 
 

@@ -23,6 +23,7 @@ KNOWN: dict[str, Known] = {
     "unsat": (dr.ABSOLUTE, [], lambda x, y: -1 <= x <= 1 and (y[0] >= 1.25 or y[0] <= -0.25)),
     "lipschitz": (dr.IDENTITY, [], None),
     "label_constant": (dr.CLASSES, [], None),
+    "loss_constants": (dr.CLASSES, [], None),
     "slope": (dr.PLANE, [], None),
     "distance": (dr.CLASSES, [(1.0, 0)], None),
     "zero_one": (dr.CLASSES, [(1.0, 0), (0.0, 0)], None),

@@ -42,7 +42,7 @@ class Norm(StrEnum):
 
     @property
     def dual(self) -> Norm:
-        """The norm applied to gradients: l1 and linf are dual to each other, l2 to itself."""
+        """The norm applied to gradients; l1 and linf are dual to each other, l2 to itself."""
         return {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}[self]
 
     @property

@@ -135,6 +135,11 @@ class Dataset:
         ------
         DataError
             If `count` is below 1 or above the number of samples.
+
+        Examples
+        --------
+        >>> Dataset([[0.0], [1.0], [0.5]], [0, 1, 0]).first(2).y.tolist()
+        [0, 1]
         """
         if not 1 <= count <= self.count:
             raise DataError(f"{count} samples were asked for, the data has {self.count}; give a number from 1 to {self.count}")

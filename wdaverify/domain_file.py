@@ -69,12 +69,8 @@ def load_domain(path: str | Path) -> Box | Domain:
 
     Examples
     --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.savez(Path(folder) / "box.npz", lower=[0.0, -1.0], upper=[1.0, 1.0])
-    ...     box = load_domain(Path(folder) / "box.npz")
-    >>> box.lower.tolist(), box.upper.tolist()
-    ([0.0, -1.0], [1.0, 1.0])
+    >>> print(load_domain("instances/cancer/cancer.toml"))
+    box in R^30 with 9 frozen, 1 integer, 1 one-hot groups, 9 rows, weights
     """
     from wdaverify.domain_toml import read_domain_toml
 

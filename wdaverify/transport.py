@@ -204,7 +204,7 @@ class TransportPlan:
 
     @property
     def cost(self) -> float:
-        """Expected cost: the p-th power of the plan's transport distance; for order inf the largest distance."""
+        """The expected cost, the p-th power of the plan's transport distance; for order inf the largest distance."""
         if math.isinf(self.order):
             return max((atom.cost for atom in self.atoms if atom.mass > 0), default=0.0)
         return math.fsum(atom.mass * atom.cost for atom in self.atoms if atom.mass > 0)

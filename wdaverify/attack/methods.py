@@ -42,13 +42,17 @@ RIVALS = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """An attack: exactly one of the two functions, its usual effort, and the names of its parts for provenance."""
+    """An attack: exactly one of the two functions, its usual effort, and the names of its parts for provenance.
+
+    `polish` is the number of the part that sharpens its points in their activation cells, where the network is small enough.
+    """
 
     steps: int
     restarts: int
     parts: tuple[str, ...]
     in_ball: InBall | None = None
     nearest: ToNearest | None = None
+    polish: int | None = None
 
 
 METHODS: dict[str, Method] = {
@@ -57,5 +61,5 @@ METHODS: dict[str, Method] = {
     "wda": Method(in_ball=wda, steps=50, restarts=2, parts=("wda",)),
     "a3-wda": Method(in_ball=a3_wda, steps=40, restarts=10, parts=("a3-wda",)),
     "nearest": Method(nearest=nearest_rival, steps=40, restarts=4, parts=("nearest",)),
-    "wda++": Method(nearest=wda_plus_plus, steps=40, restarts=4, parts=PARTS),
+    "wda++": Method(nearest=wda_plus_plus, steps=40, restarts=4, parts=(*PARTS, "cell-program"), polish=len(PARTS)),
 }

@@ -119,7 +119,17 @@ class AttackResult:
         return self.point.robust_accuracy
 
     def records(self) -> list[dict[str, float | str]]:
-        """One dictionary of plain scalars per radius, in the order of the curve; ``pandas.DataFrame`` takes the list."""
+        """One dictionary of plain scalars per radius, in the order of the curve; ``pandas.DataFrame`` takes the list.
+
+        Examples
+        --------
+        >>> import wdaverify as wv
+        >>> network = wv.load("instances/iris/iris-16-16.onnx")
+        >>> data = wv.Dataset.load("instances/iris/iris-test.npz").first(3)
+        >>> found = wv.attack(network, data, wv.WassersteinBall(0.02), radii=[0.01, 0.02], device="cpu")
+        >>> [record["radius"] for record in found.records()], [record["sample"] for record in found.sample_records()]
+        ([0.01, 0.02], [0, 1, 2])
+        """
         asked: dict[str, float | str] = {"method": self.options.method, "norm": str(self.ball.norm), "order": self.ball.order}
         names = ("robust_accuracy", "worst_case_accuracy", "mixture_accuracy")
         return [

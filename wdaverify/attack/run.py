@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from wdaverify._deadline import Deadline
 from wdaverify._errors import DataError, DomainError, InputError, ModelError
+from wdaverify.attack.cell_program import ROUNDS, cell_optima, may_gain, suits
 from wdaverify.attack.findings import CLEAN, Findings, question_digest
 from wdaverify.attack.journal import Extent
 from wdaverify.attack.memory import rows_that_fit
@@ -23,7 +25,6 @@ from wdaverify.feature_domain import Domain, box_per_sample
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from wdaverify._deadline import Deadline
     from wdaverify._types import IntArray, Matrix, Vector
     from wdaverify.attack.journal import Journal
     from wdaverify.attack.logits import Model
@@ -57,7 +58,8 @@ class Run:
         self.victim = Victim(model, data.size, input_shape=input_shape, device=options.device)
         self._check()
         self.victim.check_steady(data.x[0])
-        self.findings, self._recalled = Findings.of(data), (0, 0)
+        self.findings, self._recalled, self._deadline = Findings.of(data), (0, 0), Deadline()
+        self._cut_short = False
         rows = rows_that_fit(self.victim)
         self.batch_size = options.batch_size or max(1, rows // min(RIVALS, self.victim.outputs - 1))
         self.clean = self._clean()
@@ -125,7 +127,7 @@ class Run:
         self, journal: Journal | None, radius: float, deadline: Deadline, progress: Callable[[int, int, float], None] | None
     ) -> None:
         """Attack every sample that is not done while time is left; `radius` is the one that `progress` hears about."""
-        found = self.findings
+        found, self._deadline = self.findings, deadline
         if journal is not None:
             self._recalled = self._recall(journal)
         for index in self._batches(np.flatnonzero(~found.done)):
@@ -133,6 +135,8 @@ class Run:
                 return
             before = self.counts
             self._attack_in_parts(index[self.clean[index] > 0])
+            if self._cut_short:
+                return  # what was found holds, but not all of it was polished
             found.done[index] = True
             if journal is not None:
                 after = self.counts
@@ -184,7 +188,9 @@ class Run:
         method = self.options.chosen
         if method.nearest is not None:
             found = method.nearest(rough, exact, steps=steps, restarts=restarts, candidates=candidates)
-            self._keep(index, exact, found.points, found.parts, None)
+            self._keep(index, exact, found.points, found.parts)
+        if method.polish is not None and suits(self.victim.network, exact.norm):
+            self._polish(index, exact, method.polish)
         if method.in_ball is not None:
             reaches = sorted({self.options.reach(ball.radius, ball.order) for ball in self.balls} - {0.0})
             for reach in reaches:
@@ -196,7 +202,7 @@ class Run:
                 kept = method.in_ball(some, radius, steps=steps, restarts=restarts, candidates=candidates[left])
                 self._keep(index[left.cpu().numpy()], exact.select(left), kept.points, torch.zeros_like(left), reach)
 
-    def _keep(self, index: IntArray, exact: Rows, points: torch.Tensor, parts: torch.Tensor, radius: float | None) -> None:
+    def _keep(self, index: IntArray, exact: Rows, points: torch.Tensor, parts: torch.Tensor, radius: float | None = None) -> None:
         """Judge what was found and remember it."""
         judged = settle(self.victim, exact, points, radius)
         self.findings.put(
@@ -206,6 +212,27 @@ class Run:
             points=judged.points,
             parts=np.asarray(parts.cpu().numpy(), dtype=np.int64),
         )
+
+    def _polish(self, index: IntArray, exact: Rows, part: int) -> None:
+        """Replace points by nearer ones of their activation cells, cell by cell while that gains and time is left."""
+        network, found = self.victim.network, self.findings
+        assert network is not None
+        left = np.flatnonzero(np.isfinite(found.distances[index]))
+        for _ in range(ROUNDS):
+            places = index[left]
+            rows = exact.select(torch.as_tensor(left, device=self.victim.device))
+            chosen = may_gain(network, rows, found.points[places], found.targets[places], found.distances[places])
+            if len(chosen) == 0:
+                break
+            left, places = left[chosen], places[chosen]
+            before, rows = found.distances[places], rows.select(torch.as_tensor(chosen, device=self.victim.device))
+            known = found.points[places], found.targets[places], before
+            proposals = torch.as_tensor(cell_optima(network, rows, *known, self._deadline), device=self.victim.device)
+            self._keep(places, rows, proposals, torch.full_like(rows.labels, part))
+            if self._deadline.passed:
+                self._cut_short = True
+                break
+            left = left[found.distances[places] < before]
 
     def _rows(self, index: IntArray) -> Rows:
         """The samples of an index in float64, without rivals."""

@@ -17,7 +17,7 @@ In the order in which a reviewer reads them:
 ``context``, ``concave``, ``engine``   what is known at a node, and the rule `query` that bounds everything
 ``adjoint``, ``mixing``                the same for gradients
 ``stream``, ``tree``                   records, and why the leaves of a stream cover its claim
-``claims``, ``questions``              what each claim says, and what its stream must prove
+``claims``, ``softmax``, ``questions`` what each claim says, and what its stream must prove
 ``points``, ``risk``                   claims by exact evaluation; risks from prices, distances, constants and plans
 ``binding``, ``report``                what the report says is compared with what was proved
 =====================================  ==================================================================================

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
+from operator import mul
 from typing import TypeAlias
 
 from .context import Context, End
@@ -21,8 +22,12 @@ Ranges: TypeAlias = "tuple[Ints, Ints, int]"
 """Middles and radii over a denominator."""
 
 
-def gradient_ranges(ctx: Context) -> None:
-    """Exact backward interval pass under the context: intersects the adjoints of all y and of all inputs with their ranges."""
+def gradient_ranges(ctx: Context, *, keep: bool = True) -> Ranges:
+    """Exact backward interval pass under the context: the ranges of the gradients in all inputs.
+
+    What records state of adjoints is intersected with its range on the way. With `keep` the ranges of undetermined neurons and of
+    inputs are noted in the context, where `jquery` reads the former; nothing reads the range of a determined neuron.
+    """
     form = ctx.question.gradient
     assert form is not None
     middle, radius = Residual(ctx, {ctx.program.places[v]: w for v, w in form.terms.items()}), Residual(ctx, {})
@@ -37,11 +42,11 @@ def gradient_ranges(ctx: Context) -> None:
                 radius.dens[stage.block] = den
                 substitute(stage, r, radius, sizes=True)
             continue
-        if _intersect(ctx, ctx.adjoint, stage.first, (m, r, den)):
-            m, r, den = _known(ctx, stage)
-        _pass_phases(ctx, stage, (m, r, den), (middle, radius))
-    m, r, den = _joined(middle, radius, 0)
-    _intersect(ctx, ctx.adjoint_x, 0, (m, r, den))
+        noted = [keep and mode == 0 for mode in ctx.mode[stage.first : stage.first + stage.size]]
+        ranges = _intersected(ctx, ctx.adjoint, stage.first, (m, r, den), noted)
+        _pass_phases(ctx, stage, ranges, (middle, radius))
+    ranges = _joined(middle, radius, 0)
+    return _intersected(ctx, ctx.adjoint_x, 0, ranges, [keep] * ctx.program.inputs)
 
 
 def _pass_phases(ctx: Context, stage: Stage, ranges: Ranges, passes: tuple[Residual, Residual]) -> None:
@@ -60,15 +65,6 @@ def _pass_phases(ctx: Context, stage: Stage, ranges: Ranges, passes: tuple[Resid
                 values[i] += part * scale
 
 
-def _known(ctx: Context, stage: Stage) -> Ranges:
-    """Middles and radii of the ranges in force, where records have tightened some."""
-    low, high = ([v or Fraction(0) for v in ends[stage.first : stage.first + stage.size]] for ends in ctx.adjoint)
-    common = lcm(*{v.denominator for v in (*low, *high)})
-    bounded(common.bit_length(), "an adjoint")
-    a, b = ([v.numerator * (common // v.denominator) for v in ends] for ends in (low, high))
-    return [u + v for u, v in zip(a, b, strict=True)], [v - u for u, v in zip(a, b, strict=True)], 2 * common
-
-
 def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints, int]:
     """The coefficients of a block in both residuals, over one denominator."""
     den = lcm(middle.dens[block] if middle.values[block] else 1, radius.dens[block] if radius.values[block] else 1)
@@ -81,15 +77,26 @@ def _joined(middle: Residual, radius: Residual, block: int) -> tuple[Ints, Ints,
     return lists[0], lists[1], den
 
 
-def _intersect(ctx: Context, known: tuple[list[End], list[End]], first: int, ranges: Ranges) -> bool:
-    """Intersect with ranges; whether what was known is tighter somewhere."""
+def _intersected(ctx: Context, known: tuple[list[End], list[End]], first: int, ranges: Ranges, noted: Sequence[bool]) -> Ranges:
+    """The intersection of ranges with what is known; it is noted in the context for those that are, and where something was."""
     m, r, den = ranges
+    ends: list[tuple[Fraction, Fraction]] = []
     tighter = False
-    for i, (middle, radius) in enumerate(zip(m, r, strict=True), first):
-        low, high = Fraction(middle - radius, den), Fraction(middle + radius, den)
-        tighten(ctx, known, i, low, high)
-        tighter |= known[0][i] != low or known[1][i] != high
-    return tighter
+    for i, middle, radius, wanted in zip(range(first, first + len(m)), m, r, noted, strict=True):
+        stated = known[0][i] is not None or known[1][i] is not None
+        if stated or wanted:
+            low, high = Fraction(middle - radius, den), Fraction(middle + radius, den)
+            tighten(ctx, known, i, low, high)
+            tighter |= known[0][i] != low or known[1][i] != high
+    if not tighter:
+        return ranges
+    for i, middle, radius in zip(range(first, first + len(m)), m, r, strict=True):
+        a, b = known[0][i], known[1][i]
+        ends.append((Fraction(middle - radius, den) if a is None else a, Fraction(middle + radius, den) if b is None else b))
+    common = lcm(*{v.denominator for pair in ends for v in pair})
+    bounded(common.bit_length(), "an adjoint")
+    whole = [(a.numerator * (common // a.denominator), b.numerator * (common // b.denominator)) for a, b in ends]
+    return [a + b for a, b in whole], [b - a for a, b in whole], 2 * common
 
 
 def tighten(ctx: Context, known: tuple[list[End], list[End]], index: int, low: End, high: End) -> None:
@@ -169,29 +176,27 @@ def _default_slope(a: int, b: int, *, positive: bool) -> int:
 
 def gradient_norm(ctx: Context, evidence: Evidence, free: Sequence[int]) -> Fraction:
     """An upper bound of the dual norm of the gradient (l2: of its square) over the free coordinates: leaf ``jac``."""
-    gradient_ranges(ctx)
-    ends = []
-    for j in free:
-        a, b = ctx.adjoint_x[0][j], ctx.adjoint_x[1][j]
-        assert a is not None and b is not None  # noqa: PT018
-        ends.append((a, b))
-    sizes = [max(abs(a), abs(b)) for a, b in ends]
     norm = ctx.question.norm
+    m, r, den = gradient_ranges(ctx, keep=norm == "linf")
+    sizes = [abs(m[j]) + r[j] for j in free]  # the larger of |m - r| and |m + r|
     if norm == "l1":
-        return max(sizes, default=Fraction(0))
+        return Fraction(max(sizes, default=0), den)
     if norm == "l2":
-        return sum((v * v for v in sizes), Fraction(0))
+        return Fraction(sum(map(mul, sizes, sizes)), den * den)
     start: dict[tuple[int, int], Fraction] = {}
     paid = Fraction(0)
-    for j, (a, b) in zip(free, ends, strict=True):
+    for j in free:
         chosen = (evidence.w or {}).get(j)
         if chosen is None:
-            chosen = Fraction(1) if a >= 0 else Fraction(-1) if b <= 0 else d14((a + b) / (b - a))
+            chosen = Fraction(1) if m[j] >= r[j] else Fraction(-1) if m[j] <= -r[j] else d14(Fraction(m[j], r[j]))
         # |G| is convex: its distance from a line of any slope is largest at an end.
-        paid += max(abs(a) - chosen * a, abs(b) - chosen * b)
+        p, q = chosen.numerator, chosen.denominator
+        a, b = m[j] - r[j], m[j] + r[j]
+        if most := max(abs(a) * q - p * a, abs(b) * q - p * b):
+            paid += Fraction(most, den * q)
         if chosen:
             start[0, j] = chosen
-    return min(paid + jquery(ctx, start, evidence), sum(sizes, Fraction(0)))
+    return min(paid + jquery(ctx, start, evidence), Fraction(sum(sizes), den))
 
 
 def adjoint_bound(ctx: Context, place: tuple[int, int], sign: int, evidence: Evidence) -> Fraction:
@@ -203,5 +208,5 @@ def exact_gradient(ctx: Context) -> list[Fraction] | None:
     """The gradient where every neuron is determined, None elsewhere."""
     if not all(ctx.mode):
         return None
-    gradient_ranges(ctx)
-    return [v if v is not None else Fraction(0) for v in ctx.adjoint_x[0]]
+    m, _, den = gradient_ranges(ctx, keep=False)
+    return [Fraction(v, den) for v in m]

@@ -113,8 +113,9 @@ class Binding:
     def _fits_constants(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         name, norm = bracket.entry.get("functional"), bracket.entry.get("norm")
         kind, outputs = functional(self.case, name)
-        if end == "upper" and kind in ("label", "loss:margin") and proves_label(self.case, claim, outputs[0], str(norm)):
-            return True  # the largest margin grows no faster than the fastest
+        grows = kind in ("label", "loss:margin", "loss:hinge")
+        if end == "upper" and grows and proves_label(self.case, claim, outputs[0], str(norm)):
+            return True  # the largest margin, and its hinge, grow no faster than the fastest
         if claim.kind == "all":
             return False
         own = functional(self.case, claim["functional"])
@@ -131,9 +132,9 @@ class Binding:
             wanted = [{outputs[0]: one}]
         elif kind == "margin":
             wanted = [{outputs[0]: one, outputs[1]: -one}]
-        else:  # the largest of the margins; of the cross-entropy also 0, which is trivial as a lower end
+        else:  # the largest of the margins; of the cross-entropy and the hinge also 0, which is trivial as a lower end
             wanted = [{j: one, outputs[0]: -one} for j in self.case.others(outputs[0])]
-            if kind == "loss:cross-entropy" and end == "upper" and bracket.upper < 0:
+            if kind in ("loss:cross-entropy", "loss:hinge") and end == "upper" and bracket.upper < 0:
                 return False
         members = members_of(self.case, claim)
         if any(m.get("norm") != bracket.entry.get("norm") for m in members):

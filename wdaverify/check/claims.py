@@ -35,7 +35,9 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "all": ("of value", ""),
 }
 STREAMED = ("unsat", "max", "distance", "lip", "slope", "price")
-_FUNCTIONAL = re.compile(r"(logit|label|loss:margin|loss:cross-entropy):([0-9]{1,9})|margin:([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
+_FUNCTIONAL = re.compile(
+    r"(logit|label|loss:(?:margin|hinge|cross-entropy)):([0-9]{1,9})|margin:([0-9]{1,9})-([0-9]{1,9})", re.ASCII
+)
 
 
 @dataclass

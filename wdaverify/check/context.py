@@ -55,6 +55,7 @@ class Question:
     homogeneous: bool = False
     norm: str = ""  # of a Lipschitz constant
     gradient: Form | None = None  # its functional
+    logistic: bool = False  # the constant is that of log(1 + e^g), g the functional
     stated: Fraction | None = None  # the claimed value, which a leaf mix takes as its own
     strict: bool = False  # every leaf must be empty
 
@@ -132,7 +133,7 @@ class Context:
         pairs = ((self.l, self.u), (self.low, self.high), self.adjoint, self.adjoint_x)
         return any(a is not None and b is not None and a > b for low, high in pairs for a, b in zip(low, high, strict=True))
 
-    def relaxation(self, n: int) -> tuple[int, int, Fraction, Fraction | None]:
+    def relaxation(self, n: int) -> tuple[int, int, tuple[int, int] | None]:
         """Default slopes of an undetermined neuron: a, numerator of sigma (over 2^14), and h of the upper row."""
         found = self.slopes[n]
         if found is None:
@@ -142,17 +143,21 @@ class Context:
             else:
                 a = int(low is not None)
                 sigma = Fraction(a)
-            found = (a, int(sigma * 16384), sigma, self.offset(n, sigma))
+            found = (a, int(sigma * 16384), self.offset(n, sigma))
             self.slopes[n] = found
         return found  # type: ignore[no-any-return]
 
-    def offset(self, n: int, sigma: Fraction) -> Fraction | None:
-        """``max(-sigma l, (1 - sigma) u)`` with ``0 * inf = 0``; None if infinite."""
-        low, high = self.l[n], self.u[n]
-        if (low is None and sigma > 0) or (high is None and sigma < 1):
+    def offset(self, n: int, sigma: Fraction) -> tuple[int, int] | None:
+        """``max(-sigma l, (1 - sigma) u)`` with ``0 * inf = 0``, as numerator and denominator; None if infinite.
+
+        With ``sigma = s / q`` the two are ``-s l / q`` and ``(q - s) u / q``; l < 0 < u, so both are at least 0.
+        """
+        low, high, s, q = self.l[n], self.u[n], sigma.numerator, sigma.denominator
+        if (low is None and s > 0) or (high is None and s < q):
             return None
-        first = -sigma * low if low is not None else Fraction(0)
-        return max(first, (1 - sigma) * high if high is not None else Fraction(0))
+        first = (0, 1) if low is None else (-s * low.numerator, q * low.denominator)
+        second = (0, 1) if high is None else ((q - s) * high.numerator, q * high.denominator)
+        return first if first[0] * second[1] >= second[0] * first[1] else second
 
     def box_integers(self) -> tuple[list[int | None], list[int | None], list[int], int]:
         """Ends of the box and center of the cost as integers over one denominator."""

@@ -107,11 +107,21 @@ class Residual:
 def substitute(stage: Stage, r: list[int], residual: Residual, *, sizes: bool = False) -> None:
     """Replace the variables of an A stage by their rows: ``r_j += r_i w_ij``; with `sizes` the absolute weights."""
     den = residual.dens[stage.block] * stage.denominator
-    for g in stage.groups:
-        rows = [r[i] for i in g.rows]
+    for block, entries in stage.single.items():
+        values, scale = residual.open(block, den)
+        for i, c, w in entries:
+            if r[i]:
+                values[c] += r[i] * (abs(w) if sizes else w) * scale
+    for g in stage.wide:
+        rows = r if len(g.rows) == len(r) else [r[i] for i in g.rows]  # the rows of a group ascend
         if any(rows):
+            fresh = residual.values[g.block] is None
             values, scale = residual.open(g.block, den)
-            for c, v in zip(g.columns, g.combine("size" if sizes else "row", rows), strict=True):
+            products = g.combine("size" if sizes else "row", rows)
+            if fresh and len(g.columns) == len(values):  # columns ascend, so these are all of them, in order
+                residual.values[g.block] = products
+                continue
+            for c, v in zip(g.columns, products, strict=True):
                 values[c] += v * scale
 
 
@@ -148,50 +158,46 @@ class Sweep:
 
     def _relax(self, stage: Stage, r: list[int], den: int, residual: Residual) -> None:
         """Replace each y by its z or by a row of its relaxation."""
-        moved: list[tuple[tuple[int, int], int, int]] = []  # place, numerator, its further denominator
-        for i, rho in enumerate(r):
-            n = stage.first + i
-            if not rho:
-                continue
-            self.met.add(n)
-            mode = self.ctx.mode[n]
-            if mode > 0:
-                moved.append((stage.sources[i], rho, 1))
-            elif mode == 0:
-                self._relaxed(n, stage.sources[i], rho, den, moved)
-        common: dict[int, int] = {}
-        for (block, _), _, further in moved:
-            common[block] = lcm(common.get(block, 1), further)
-        for block, further in common.items():
-            values, scale = residual.open(block, den * further)
-            for (b, i), v, own in moved:
-                if b == block:
+        moved: dict[int, list[tuple[int, int, int]]] = {}  # block to index, numerator, its further denominator
+        modes = self.ctx.mode
+        for n, (rho, (block, i)) in enumerate(zip(r, stage.sources, strict=True), stage.first):
+            if rho:
+                self.met.add(n)
+                if modes[n] > 0:
+                    moved.setdefault(block, []).append((i, rho, 1))
+                elif modes[n] == 0:
+                    self._relaxed(n, i, rho, den, moved.setdefault(block, []))
+        for block, parts in moved.items():
+            if parts:
+                further = lcm(*{own for _, _, own in parts})
+                values, scale = residual.open(block, den * further)
+                for i, v, own in parts:
                     values[i] += v * (further // own) * scale
 
-    def _relaxed(self, n: int, place: tuple[int, int], rho: int, den: int, moved: list[Any]) -> None:
+    def _relaxed(self, n: int, i: int, rho: int, den: int, moved: list[tuple[int, int, int]]) -> None:
         """An undetermined neuron: ``g (y - z) >= 0`` against a negative residual, the upper row for a positive one."""
-        a, sigma_units, sigma, offset = self.ctx.relaxation(n)
+        a, sigma_units, offset = self.ctx.relaxation(n)
         further = 1
         if rho < 0:
             chosen = self.evidence.a.get(n)
             if chosen is None:
                 if a:
-                    moved.append((place, rho, 1))
+                    moved.append((i, rho, 1))
                 return
-            moved.append((place, rho * chosen.numerator, chosen.denominator))
+            moved.append((i, rho * chosen.numerator, chosen.denominator))
             # What is left, rho (1 - a), is negative (dropped, y >= 0) or, for a > 1, positive.
             rho, further = -rho * (chosen.numerator - chosen.denominator), chosen.denominator
             if rho <= 0:
                 return
         own = self.evidence.s.get(n)
         if own is None:
-            moved.append((place, rho * sigma_units, 16384 * further))
+            moved.append((i, rho * sigma_units, 16384 * further))
         else:
-            sigma, offset = own, self.ctx.offset(n, own)
-            moved.append((place, rho * sigma.numerator, sigma.denominator * further))
+            offset = self.ctx.offset(n, own)
+            moved.append((i, rho * own.numerator, own.denominator * further))
         if offset is None or (self.ctx.l[n] is None and self.ctx.u[n] is None):
             raise Rejected(f"neuron {n} has no finite upper row")
-        self.add(rho * offset.numerator, den * further * offset.denominator)
+        self.add(rho * offset[0], den * further * offset[1])
 
     def _truncated(self, stage: Stage, r: list[int], den: int, bits: int) -> tuple[list[int], int]:
         """Optional bit control: round residuals toward zero where y is bounded, and pay for what is removed."""
@@ -248,7 +254,8 @@ def query(ctx: Context, form: Form, evidence: Evidence, multiplier: Fraction) ->
         constant += evidence.b * q.ball
         multiplier += evidence.b
     r, den = sweep.run(terms)
-    constant += sum(Fraction(v, d) for d, v in sweep.constants.items())
+    common = lcm(*sweep.constants)
+    constant += Fraction(sum(v * (common // d) for d, v in sweep.constants.items()), common)
     total = constant + conc(ctx, r, den, multiplier, evidence.young, evidence.w)
     bounded(max(total.numerator.bit_length(), total.denominator.bit_length()), "a bound")
     return total, sweep, r

@@ -97,7 +97,7 @@ def packed(value: Any, what: str, below: int) -> dict[int, Fraction]:
             raise Rejected(f"{what}: id {shown(name)} is not between {last + 1} and {below - 1}")
         last = name
         if type(v) is int and abs(v) < 1 << 64:
-            result[name] = v * scale
+            result[name] = Fraction(v * scale.numerator, scale.denominator)
         else:
             result[name] = number(v, what)
     return result

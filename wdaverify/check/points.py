@@ -13,6 +13,8 @@ from .num import Rejected, exp, power
 from .questions import question
 from .tree import float_text
 
+_DUAL = {"l1": "linf", "linf": "l1", "l2": "l2"}
+
 
 def length(d: Sequence[Fraction], norm: str) -> Fraction:
     """The norm of a vector (l2: its square)."""
@@ -79,6 +81,8 @@ def _liplow(case: Case, claim: Claim) -> None:
     kind, outputs = functional(case, claim["functional"])
     if "pair" in claim.fields:
         _pair(case, claim, kind, outputs)
+    elif kind == "loss:cross-entropy":
+        _steep_enough(claim, _soft_steepness(case, claim, outputs[0]))
     elif kind == "label":
         best = max(_steepness(case, claim, f"margin:{j}-{outputs[0]}") for j in case.others(outputs[0]))
         _steep_enough(claim, best)
@@ -123,11 +127,33 @@ def _functions(case: Case, kind: str, outputs: tuple[int, ...], f: Sequence[Frac
     if kind == "margin":
         return [f[outputs[0]] - f[outputs[1]]]
     margins = [f[j] - f[outputs[0]] for j in case.others(outputs[0])]
+    if kind == "loss:hinge":
+        return [max(Fraction(0), 1 + max(margins))]
     return margins if kind == "label" else [max(margins)]
 
 
 def _steepness(case: Case, claim: Claim, name: Any) -> Fraction:
     """The dual norm of the gradient (l2: its square) at a point where no neuron is at its kink."""
+    return length(_gradient(case, claim, name), _DUAL[claim["norm"]])
+
+
+def _soft_steepness(case: Case, claim: Claim, label: int) -> Fraction:
+    """The same for the cross-entropy, from below: ``sum_(c != y) p_c grad(f_c - f_y)``, p_c enclosed."""
+    f = case.program.output_values(case.point(claim["at"]))
+    powers = [exp(v - f[label]) for v in f]
+    least, most = (sum((p[k] for p in powers), Fraction(0)) for k in (0, 1))
+    parts = []
+    for c in case.others(label):
+        gradient = _gradient(case, claim, f"margin:{c}-{label}")
+        ends = [(g * powers[c][0] / most, g * powers[c][1] / least) for g in gradient]
+        parts.append([(min(e), max(e)) for e in ends])
+    totals = [(sum(e[0] for e in own), sum(e[1] for e in own)) for own in zip(*parts, strict=True)]
+    sizes = [Fraction(max(0, a, -b)) for a, b in totals]
+    return length(sizes, _DUAL[claim["norm"]])
+
+
+def _gradient(case: Case, claim: Claim, name: str) -> list[Fraction]:
+    """The gradient in the free coordinates, at a point where no neuron is at its kink."""
     x = case.inside(case.point(claim["at"]), "the point")
     asked = question(case, Claim(claim.id, "lip", {"functional": name, "norm": claim["norm"]}))
     free = [j for j, (lo, hi) in enumerate(zip(case.low, case.high, strict=True)) if lo is None or lo != hi]
@@ -142,8 +168,7 @@ def _steepness(case: Case, claim: Claim, name: Any) -> Fraction:
         ctx.fix(n, 1 if z > 0 else -1)
     gradient = exact_gradient(ctx)
     assert gradient is not None
-    dual = {"l1": "linf", "linf": "l1", "l2": "l2"}[claim["norm"]]
-    return length([gradient[j] for j in free], dual)
+    return [gradient[j] for j in free]
 
 
 def _all(case: Case, claim: Claim) -> None:

@@ -64,6 +64,16 @@ class Stage:
     denominator: int = 1
     sources: list[tuple[int, int]] = field(default_factory=list)
     first: int = 0
+    wide: list[Group] = field(default_factory=list)
+    single: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+
+    def sort_out(self) -> None:
+        """Part the groups in `wide` ones and single coefficients: {block: [(row, column, weight)]}, as lone biases have them."""
+        for g in self.groups:
+            if len(g.rows) == len(g.columns) == 1:
+                self.single.setdefault(g.block, []).append((g.rows[0], g.columns[0], g.weights[0][0]))
+            else:
+                self.wide.append(g)
 
 
 class Program:
@@ -123,6 +133,7 @@ class Program:
                     weights = (form.terms[v] for v in variables)
                     group.weights.append([w.numerator * (q // w.denominator) for w in weights])
             stage.groups = list(groups.values())
+            stage.sort_out()
         count = iter(range(first, first + len(live)))
         return [next(count) if any(f.terms.values()) else f.constant for f in forms]
 
@@ -193,8 +204,8 @@ def forward(stage: Stage, blocks: Sequence[tuple[Ints, int]], *, constants: bool
     return total, q * stage.denominator
 
 
-def extend_margin(program: Program, label: int) -> tuple[Program, Element]:
-    """``m = max_(j != y) f_j - f_y``: all differences, then ``m <- m + relu(z_j - m)``, j increasing."""
+def extend_margin(program: Program, label: int, *, hinge: bool = False) -> tuple[Program, Element]:
+    """``m = max_(j != y) f_j - f_y``: all differences, then ``m <- m + relu(z_j - m)``, j increasing; hinge: ``relu(m + 1)``."""
     more, one = program.extension(), Fraction(1)
     others = [j for j in range(len(program.outputs)) if j != label]
     pairs = [Form.of((program.outputs[j], program.outputs[label]), (one, -one)) for j in others]
@@ -203,23 +214,6 @@ def extend_margin(program: Program, label: int) -> tuple[Program, Element]:
     for z in margins[1:]:
         gain = more.relu(more.affine([Form.of((z, best), (one, -one))]))
         best = more.affine([Form.of((best, gain[0]), (one, one))])[0]
+    if hinge:
+        best = more.relu(more.affine([Form.of((best,), (one,), one)]))[0]
     return more, best
-
-
-def extend_cross_entropy(program: Program, label: int, points: Sequence[tuple[Fraction, Fraction]]) -> tuple[Program, Element]:
-    """The upper model of the cross-entropy: ``v <- v + sp(f_j - f_y - v)``, v = 0 at first, j increasing.
-
-    sp interpolates the points (t_k, c_k), is constant left of the first and has slope 1 right of the last one:
-    ``sp(u) = c_1 + sum_k omega_k relu(u - t_k)``, omega_k the changes of slope.
-    """
-    more, one = program.extension(), Fraction(1)
-    t, c = [p[0] for p in points], [p[1] for p in points]
-    slopes = [(c[k + 1] - c[k]) / (t[k + 1] - t[k]) for k in range(len(t) - 1)] + [one]
-    omega = [s - r for s, r in zip(slopes, [Fraction(0), *slopes], strict=False)]
-    v: Element = Fraction(0)
-    for j in range(len(program.outputs)):
-        if j != label:
-            read = (program.outputs[j], program.outputs[label], v)
-            y = more.relu(more.affine([Form.of(read, (one, -one, -one), -tk) for tk in t]))
-            v = more.affine([Form.of((v, *y), (one, *omega), c[0])])[0]
-    return more, v

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
-from typing import Any
 
 from .claims import NORMS, Case, Claim, functional
 from .context import Cost, End, Question, Target
-from .num import Rejected, end_number, exp, number, shown, whole
-from .program import Form, extend_cross_entropy, extend_margin
+from .num import Rejected, end_number, number, shown, whole
+from .program import Form, extend_margin
+from .softmax import targets as softmax_targets
 from .tree import Outcome, float_text
 from .vnnlib import Disjunct
 
@@ -117,13 +116,16 @@ def _lip(case: Case, claim: Claim) -> Question:
         form = program.objective({outputs[0]: Fraction(1)})
     elif kind == "margin":
         form = case.difference(*outputs)
-    elif kind == "loss:margin":
+    elif kind in ("loss:margin", "loss:hinge"):
         case.others(outputs[0])
-        program, element = extend_margin(program, outputs[0])
+        program, element = extend_margin(program, outputs[0], hinge=kind == "loss:hinge")
         form = Form.of([element], [Fraction(1)])
+    elif kind == "loss:cross-entropy" and len(program.outputs) == 2:
+        form = case.difference(1 - outputs[0], outputs[0])
     else:
         raise Rejected(f"a stream proves no constant of {shown(claim['functional'])}; use all, or of")
-    return Question(program, case.low, case.high, [Target(form)], norm=claim["norm"], gradient=form)
+    logistic = kind == "loss:cross-entropy"
+    return Question(program, case.low, case.high, [Target(form)], norm=claim["norm"], gradient=form, logistic=logistic)
 
 
 def _slope(case: Case, claim: Claim) -> Question:
@@ -140,7 +142,7 @@ def _price(case: Case, claim: Claim) -> Question:
     i, order, multiplier = case.sample(claim["sample"]), claim.number("p"), claim.number("lambda")
     if multiplier < 0 or not (order >= 1 and order.numerator <= 1024 and order.denominator <= 64):
         raise Rejected("lambda is negative, or the order p is below 1 or has numbers beyond 1024/64")
-    loss, program = claim["loss"], case.program
+    loss = claim["loss"]
     if (loss == "linear") != ("objective" in claim.fields) or (loss == "ce") != ("ce" in claim.fields):
         raise Rejected("loss linear has an objective, loss ce has ce, and only these")
     if loss == "linear":
@@ -151,26 +153,12 @@ def _price(case: Case, claim: Claim) -> Question:
         targets = [Target(case.difference(j, y), [case.difference(j, k) for k in others if k != j]) for j in others]
     elif loss == "ce":
         case.others(case.label(i))
-        program, element = extend_cross_entropy(program, case.label(i), _softplus(claim["ce"]))
-        targets = [Target(Form.of([element], [Fraction(1)]))]
+        targets = softmax_targets(case, case.label(i), claim["ce"])
     else:
         raise Rejected(f"loss {shown(loss)} of a price")
     cost = Cost(claim["norm"], order, case.center(i))
-    found = Question(program, case.low, case.high, targets, cost=cost, multiplier=multiplier, cutoff=_cutoff(claim))
+    found = Question(case.program, case.low, case.high, targets, cost=cost, multiplier=multiplier, cutoff=_cutoff(claim))
     return _claimed_ball(case, claim, found)
-
-
-def _softplus(value: Any) -> list[tuple[Fraction, Fraction]]:
-    """Points above the graph of ``log(1 + e^t)``: ``e^c >= 1 + e^t`` is verified for each."""
-    if type(value) is not dict or set(value) != {"t", "c"} or not all(type(v) is list for v in value.values()):
-        raise Rejected("ce has the lists t and c")
-    t, c = ([number(v, "ce") for v in value[name]] for name in ("t", "c"))
-    if not 0 < len(t) == len(c) <= 1000 or any(a >= b for a, b in pairwise(t)):
-        raise Rejected("t is not ascending, or c has another length")
-    for a, b in zip(t, c, strict=True):
-        if exp(b)[0] < 1 + exp(a)[1]:
-            raise Rejected("a point c is below log(1 + exp(t))")
-    return list(zip(t, c, strict=True))
 
 
 _QUESTIONS: dict[str, Callable[[Case, Claim], Question]] = {

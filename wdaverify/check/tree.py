@@ -16,7 +16,7 @@ from .adjoint import adjoint_bound, gradient_norm, gradient_ranges, tighten
 from .context import Context, Question
 from .engine import Evidence, Sweep, query
 from .mixing import mixing
-from .num import Limits, Rejected, number, shown, whole
+from .num import Limits, Rejected, exp, number, shown, whole
 from .program import Form
 
 Action = Callable[[], None]
@@ -192,24 +192,39 @@ class Tree:
         if target is None and kind in ("bound", "jac", "mix"):
             raise Rejected("a leaf with a value before the targets")
         lipschitz = q.gradient is not None
+        above = fields.pop("up", None) if kind == "soft" else None
         weights: dict[str, Any] = {key: fields.pop(key) for key in ("lam", "mu") if kind == "mix" and key in fields}
         choices = Evidence.parse(ctx, fields)
         if kind == "bound" and not lipschitz and not q.strict and target is not None:
             value, _, _ = query(ctx, target.objective, choices, q.multiplier)
             self._value(value)
         elif kind == "empty":
-            if not ctx.empty():
-                value, _, _ = query(ctx, Form(), choices, Fraction(0))
-                if value >= 0:
-                    raise Rejected(f"leaf does not close: {float_text(value)} >= 0")
+            # Bounds that contradict each other need no multipliers; with some, those are tried first.
+            value = query(ctx, Form(), choices, Fraction(0))[0] if fields else Fraction(0)
+            if value >= 0 and not ctx.empty():
+                raise Rejected(f"leaf does not close: {float_text(value)} >= 0")
         elif kind == "jac" and lipschitz:
             self._value(gradient_norm(ctx, choices, self.free()))
+        elif kind == "soft" and q.logistic:
+            share = self._share(Evidence.parse(ctx, _object(above)))
+            self._value(gradient_norm(ctx, choices, self.free()) * (share**2 if q.norm == "l2" else share))
         elif kind == "mix" and lipschitz:
             self._value(mixing(ctx, weights, choices.s, self.free()))
         elif kind == "thin" and lipschitz:
             self._thin(choices)
         else:
             raise Rejected(f"leaf {shown(kind)} in a stream of this kind")
+
+    def _share(self, choices: Evidence) -> Fraction:
+        """At least ``p = e^g / (1 + e^g)`` at all points of the node: the gradient of ``log(1 + e^g)`` is p times that of g.
+
+        Where ``g <= u``, ``p <= 1 - 1 / (1 + e^u)``.
+        """
+        form = self.question.gradient
+        assert form is not None
+        most, _, _ = query(self.ctx, form, choices, Fraction(0))
+        far = Fraction(4096)
+        return Fraction(1) if most > far else 1 - 1 / (1 + exp(max(most, -far))[1])
 
     def _value(self, value: Fraction) -> None:
         best = self.outcome.value

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from wdaverify._deadline import Deadline
 from wdaverify._errors import InputError
 from wdaverify._numbers import parse_number
 from wdaverify.cli import options as opt
 from wdaverify.cli.certify import DEFAULT_RADIUS, Order, Radius
-from wdaverify.report import text
+from wdaverify.report import progress, text
 from wdaverify.transport import WassersteinBall
 
 _STEPS, _RESTARTS = "Gradient steps of each ascent or walk.", "How many there are per sample."
@@ -68,7 +69,7 @@ def attack(
     network = files.network(region)
     dataset = files.samples_for(network, region)
     torch.set_num_threads(workers)
-    with text.attack_bar(dataset.count, quiet=quiet) as progress:
+    with progress.attack_bar(dataset.count, quiet=quiet, deadline=Deadline.after(time_limit)) as advance:
         found = run(
             network,
             dataset,
@@ -84,7 +85,7 @@ def attack(
             kappa=kappa,
             journal=journal,
             time_limit=time_limit,
-            progress=progress,
+            progress=advance,
         )
     if output is not None:
         save_attack(found, output, network=network)

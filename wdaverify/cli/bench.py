@@ -23,7 +23,7 @@ from wdaverify.bench.results import COLUMNS, as_csv, row, shown
 from wdaverify.bench.run import Limits, run_instances
 from wdaverify.bench.signals import terminated_like_interrupted
 from wdaverify.cli import options as opt
-from wdaverify.report import json, records, text
+from wdaverify.report import json, progress, records, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +128,7 @@ def _answer(
             with opt.about("--executor"):
                 executor, hands = stack.enter_context(remote_executor(address))
             limits = dataclasses.replace(limits, workers=hands)
-        advance = stack.enter_context(text.instance_bar(len(listed), quiet=quiet))
+        advance = stack.enter_context(progress.instance_bar(len(listed), quiet=quiet))
 
         def finished(instance: Instance, outcome: Outcome) -> None:
             outcomes[instance.row] = outcome

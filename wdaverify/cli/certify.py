@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,12 @@ from wdaverify._numbers import parse_number
 from wdaverify._tolerances import DEFAULT_GAP
 from wdaverify.cli import options as opt
 from wdaverify.cli.growth import certify_growth
-from wdaverify.report import text
+from wdaverify.report import progress, text
 from wdaverify.transport import WassersteinBall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 DEFAULT_RADIUS = "0.05"
 
@@ -101,8 +105,14 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool)
     network = files.network(search.domain)
     samples = files.samples_for(network, search.domain)
     by_distances = threat.loss == "zero-one"
-    bar = text.progress_bar(samples.count, quiet=files.quiet) if by_distances else text.bracket_line(quiet=files.quiet)
-    with text.shown_warnings(quiet=files.quiet), bar as progress:
+    largest = replace(threat.ball, radius=max(threat.radii))
+    deadline, quiet = search.options.deadline, files.quiet
+    bar: AbstractContextManager[Callable[[Any], None]] = (
+        progress.distance_bar(samples, quiet=quiet, deadline=deadline, ball=largest)
+        if by_distances
+        else progress.bracket_line(quiet=quiet, gap=search.options.gap, deadline=deadline)
+    )
+    with text.shown_warnings(quiet=quiet), bar as advance:
         certificate = certify_risk(
             network,
             samples,
@@ -111,10 +121,11 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool)
             radii=threat.radii,
             domain=search.domain,
             options=search.options,
-            progress=progress,
+            progress=advance,
         )
     if files.output is not None:
-        certificate.save(files.output, proof=proof)
+        with progress.stage("proofs", quiet=quiet):
+            certificate.save(files.output, proof=proof)
     for row in text.certificate_lines(certificate):
         text.line(row)
     text.line("upper bounds of the same risk by Lipschitz constants, for comparison:")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wdaverify.cli import options as opt
-from wdaverify.report import json, text
+from wdaverify.report import json, progress, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,9 +64,10 @@ def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
     network = files.network(search.domain)
     samples = files.samples_for(network, search.domain)
     interrupted = False
-    with text.shown_warnings(quiet=files.quiet), text.progress_bar(samples.count, quiet=files.quiet) as progress:
+    bar = progress.distance_bar(samples, quiet=files.quiet, deadline=search.options.deadline)
+    with text.shown_warnings(quiet=files.quiet), bar as advance:
         try:
-            found = distances(network, samples, norm=search.norm, domain=search.domain, options=search.options, progress=progress)
+            found = distances(network, samples, norm=search.norm, domain=search.domain, options=search.options, progress=advance)
         except Interrupted as stop:
             found, interrupted = stop.distances, True
     document = distance_document(
@@ -80,7 +81,8 @@ def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
     document = msgspec.structs.replace(document, interrupted=interrupted)
     if files.output is not None:
         if proof and not interrupted:
-            _save_proved(document, files.output, network, samples, found, search)
+            with progress.stage("proofs", quiet=files.quiet):
+                _save_proved(document, files.output, network, samples, found, search)
         else:
             json.write(document, files.output)
     for record in found:

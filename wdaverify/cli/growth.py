@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wdaverify.cli import options as opt
 from wdaverify.cli.inspect import unstable_line
 from wdaverify.cli.lipschitz import find_constants, show_constants, write_constants, write_report
-from wdaverify.report import text
+from wdaverify.report import progress, text
 
 if TYPE_CHECKING:
     from wdaverify.cli.options import Files, Search
@@ -39,7 +39,7 @@ def certify_growth(files: Files, search: Search, *, proof: bool) -> int:
         box = plain_box(search.domain, "exact Lipschitz constants")
     network = files.network(box)
     functionals = growth_functionals(network.outputs)
-    constants, interrupted = find_constants(network, functionals, search.norm, box, options)
+    constants, interrupted = find_constants(network, functionals, search.norm, box, options, quiet=files.quiet)
     products = {name: lipschitz_bound(network, name, norm=search.norm) for name in functionals}
     document = lipschitz_document(
         network,
@@ -51,7 +51,8 @@ def certify_growth(files: Files, search: Search, *, proof: bool) -> int:
         bounds={_PRODUCT: products},
     )
     if files.output is not None:
-        write_constants(document, files.output, network, constants, box, options, proof=proof and not interrupted)
+        with progress.stage("proofs", quiet=files.quiet):
+            write_constants(document, files.output, network, constants, box, options, proof=proof and not interrupted)
     text.line(f"model: {network}")
     text.line(unstable_line(network, box))
     show_constants(constants, interrupted=interrupted)

@@ -9,7 +9,7 @@ import typer
 
 from wdaverify._tolerances import DEFAULT_GAP
 from wdaverify.cli import options as opt
-from wdaverify.report import json, text
+from wdaverify.report import json, progress, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def lipschitz(
     files = opt.files(model, domain=domain, output=output, quiet=quiet, report=report)
     network = files.network(box)
     names = functional or growth_functionals(network.outputs)
-    constants, interrupted = find_constants(network, names, norm, box, options)
+    constants, interrupted = find_constants(network, names, norm, box, options, quiet=quiet)
     document = lipschitz_document(
         network,
         constants,
@@ -81,7 +81,8 @@ def lipschitz(
         interrupted=interrupted,
     )
     if output is not None:
-        write_constants(document, output, network, constants, box, options, proof=not no_proof and not interrupted)
+        with progress.stage("proofs", quiet=quiet):
+            write_constants(document, output, network, constants, box, options, proof=not no_proof and not interrupted)
     text.line(f"model: {network}")
     text.line(f"domain: {box}")
     show_constants(constants, interrupted=interrupted)
@@ -151,9 +152,10 @@ def read_box(text: str) -> Box:
 
 
 def find_constants(
-    network: Network, names: Sequence[str], norm: str, box: Box, options: LipschitzOptions
+    network: Network, names: Sequence[str], norm: str, box: Box, options: LipschitzOptions, *, quiet: bool
 ) -> tuple[tuple[LipschitzConstant, ...], bool]:
     """The constants in one norm, and whether Ctrl-C ended the search before it was through."""
+    from wdaverify.functionals import expand_functionals
     from wdaverify.growth import constants
     from wdaverify.growth.ground import check_domain
     from wdaverify.growth.record import Interrupted
@@ -162,7 +164,10 @@ def find_constants(
         check_domain(box, network.inputs)
     try:
         with opt.about("--functional"):
-            return constants.lipschitz_constants(network, names, domain=box, norms=[norm], options=options), False
+            total = len(expand_functionals(names, network.outputs))
+            with progress.constant_bar(total, quiet=quiet, deadline=options.deadline) as advance:
+                found = constants.lipschitz_constants(network, names, domain=box, norms=[norm], options=options, progress=advance)
+            return found, False
     except Interrupted as stop:
         return stop.constants, True
 

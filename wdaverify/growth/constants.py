@@ -29,7 +29,7 @@ from wdaverify.search.result import End
 from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from wdaverify._types import Norm
     from wdaverify.feature_domain import Domain
@@ -110,6 +110,7 @@ def lipschitz_constants(
     domain: Box | Domain | None = None,
     norms: Sequence[str] = ("linf",),
     options: LipschitzOptions | None = None,
+    progress: Callable[[LipschitzConstant], None] | None = None,
 ) -> tuple[LipschitzConstant, ...]:
     """Find the constants of several functionals in several norms, in one pass where they share their cells.
 
@@ -117,6 +118,8 @@ def lipschitz_constants(
     ----------
     functionals
         As for `lipschitz`, or ``all``: every unordered margin pair.
+    progress
+        Called with each constant that is found, before its slope is; only without further processes.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def lipschitz_constants(
         return _in_processes(network, box, wanted, ground_norms, pieces, options)
     search = _Pass(network, box, ground_norms, options)
     try:
-        search.run(wanted)
+        search.run(wanted, progress)
     except KeyboardInterrupt:
         raise Interrupted(search.constants(wanted)) from None
     return search.constants(wanted)
@@ -205,7 +208,7 @@ class _Pass:
         self._answers: dict[tuple[Functional, Norm], GradientAnswer] = {}
         self._slopes: dict[tuple[tuple[int, ...], int | None, Norm], Slope] = {}
 
-    def run(self, functionals: Sequence[Functional]) -> None:
+    def run(self, functionals: Sequence[Functional], progress: Callable[[LipschitzConstant], None] | None = None) -> None:
         """Answer everything; each group gets its share of the time.
 
         Raises
@@ -220,6 +223,9 @@ class _Pass:
         for group in groups:
             share = Deadline.after(None if until.unlimited else until.remaining * _work(group) / left)
             self._answer(group, share)
+            if progress is not None:
+                for constant in self.constants(group):
+                    progress(constant)
             left -= _work(group)
         if not self._box.bounded:
             self._find_slopes(functionals)

@@ -39,9 +39,9 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
 
     Examples
     --------
-    >>> network = from_torch(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)), (2,))
-    >>> network.inputs, network.relus, network.outputs
-    (2, 3, 2)
+    >>> from torch.nn import Linear, ReLU, Sequential
+    >>> print(from_torch(Sequential(Linear(2, 3), ReLU(), Linear(3, 2)), (2,)))
+    2 inputs, 2 outputs, 3 ReLUs in 1 layers
     """
     name = type(module).__name__
     tensors = [*module.parameters(), *module.buffers()]

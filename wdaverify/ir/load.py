@@ -24,24 +24,8 @@ def load(path: str | Path) -> Network:
 
     Examples
     --------
-    >>> load("model.pt")
-    Traceback (most recent call last):
-    wdaverify._errors.ModelError: model.pt: the model file 'model.pt' does not exist
-
-    A network written as ONNX is read back as the same function:
-
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from scipy.sparse import csr_array
-    >>> from wdaverify.ir.network import Network, Node
-    >>> from wdaverify.ir.ops import Affine, Input
-    >>> from wdaverify.ir.to_onnx import to_onnx
-    >>> line = Affine((csr_array(np.array([[1.0, -2.0]])),), np.array([0.5]))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     to_onnx(Network.from_nodes({"x": Node(Input(2)), "y": Node(line, ("x",))}, "y"), Path(folder) / "line.onnx")
-    ...     network = load(Path(folder) / "line.onnx")
-    >>> network.inputs, network.outputs, network.relus
-    (2, 1, 0)
+    >>> print(load("instances/iris/iris-16-16.onnx"))
+    4 inputs, 3 outputs, 32 ReLUs in 2 layers
     """
     path = Path(path)
     suffixes = [s.lower() for s in path.suffixes]

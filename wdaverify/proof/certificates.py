@@ -21,6 +21,7 @@ _PROVERS: dict[str, Callable[[Ledger, RiskCertificate], None]] = {
     "zero-one": prove_zero_one,
     "margin": prove_priced,
     "hinge": prove_priced,
+    "cross-entropy": prove_priced,
 }
 """What proves the risks of a loss."""
 

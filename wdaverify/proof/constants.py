@@ -20,8 +20,12 @@ from wdaverify.proof.context import Context
 from wdaverify.proof.ends import easier_upper
 from wdaverify.proof.gradients import adjoint_ranges, branching_scores, norm_bound
 from wdaverify.proof.leaves import EmptyLeaves, Record, Target, node_slopes
+from wdaverify.proof.logistic_leaves import LogisticTree
+from wdaverify.proof.loss_networks import with_margin
 from wdaverify.proof.numbers import written
+from wdaverify.proof.steepness import claim_steepness
 from wdaverify.proof.thin import thin_leaf
+from wdaverify.proof.whole_space_constants import bounded_everywhere
 from wdaverify.report import json
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.question import Question
@@ -32,7 +36,9 @@ if TYPE_CHECKING:
 
     from wdaverify._types import BoolArray, Vector
     from wdaverify.domain import Box
+    from wdaverify.functionals import Functional
     from wdaverify.growth.record import LipschitzConstant
+    from wdaverify.ir.network import Network
     from wdaverify.proof.ledger import Emit, Ledger
     from wdaverify.search.relaxation import Path
 
@@ -52,42 +58,37 @@ _Known = dict[tuple[frozenset[int | None], str], tuple[str, float]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Form:
-    """A linear form of the logits and its claimed constant."""
+    """A linear form of a network's outputs and its claimed constant; logistic: that of ``log(1 + e^form)``."""
 
     constant: LipschitzConstant
+    network: Network
     row: Vector
     value: float
+    logistic: bool = False
 
 
 def prove_constants(ledger: Ledger, constants: Sequence[LipschitzConstant], box: Box) -> None:
-    """Claim both ends of the constants of logits, margins and labels on a bounded box."""
-    if not box.bounded:
-        return
+    """Claim both ends of the constants on a bounded box or on R^n; of the cross-entropy for two classes on a box."""
     known: _Known = {}
     for k, constant in enumerate(constants):
         functional = parse_functional(constant.functional, constant.network.outputs)
-        if functional.loss is not None or not math.isfinite(constant.upper):
+        beyond = functional.loss == "cross-entropy" and (constant.network.outputs > 2 or not box.bounded)
+        if beyond or not math.isfinite(constant.upper):
             continue
-        pointer = f"/constants/{k}/value"
-        below, above = _lower(ledger, constant, pointer), _upper(ledger, constant, box, pointer, known)
-        if above is None or (below is None and constant.lower > 0):
+        pointer, judged = f"/constants/{k}/value", _judged(constant.network, functional)
+        below = claim_steepness(ledger, constant, judged, (box.lower, box.upper), pointer)
+        if below is None and constant.lower > 0:
             continue
-        needed = (above[0],) if below is None else (above[0], below)
-        ledger.rest(pointer, needed, upper=json.real(above[1]))
+        above = _upper(ledger, constant, box, pointer, known)
+        if above is not None:
+            ledger.rest(pointer, (above[0],) if below is None else (above[0], below), upper=json.real(above[1]))
 
 
-def _lower(ledger: Ledger, constant: LipschitzConstant, pointer: str) -> str | None:
-    """The claim that the gradient at the known point is that long."""
-    if constant.point is None or constant.lower <= 0:
-        return None
-    return ledger.claim(
-        "liplow",
-        about=(pointer, "lower"),
-        functional=constant.functional,
-        norm=str(constant.norm),
-        value=written(constant.lower),
-        at=[written(v) for v in constant.point.tolist()],
-    )
+def _judged(network: Network, functional: Functional) -> Network:
+    """The network whose neurons the judge looks at: the model, or a piecewise-linear loss behind it."""
+    if functional.loss not in ("margin", "hinge") or functional.minus is None:
+        return network
+    return with_margin(network, functional.minus, hinge=functional.loss == "hinge")
 
 
 def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, known: _Known) -> tuple[str, float] | None:
@@ -95,8 +96,11 @@ def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, 
     functional = parse_functional(constant.functional, constant.network.outputs)
     rows, several = functional.rows(constant.network.outputs), constant.functional.startswith("label:")
     if not several:
+        network, logistic = _judged(constant.network, functional), functional.loss == "cross-entropy"
+        rows = rows if network is constant.network else np.ones((1, 1))
         for value in easier_upper(constant.value):
-            claim = _claimed(ledger, _Form(constant, rows[0], value), box, constant.functional, (pointer, "upper"))
+            form = _Form(constant, network, rows[0], value, logistic)
+            claim = _claimed(ledger, form, box, constant.functional, (pointer, "upper"))
             if claim is not None:
                 return claim, value
         return None
@@ -105,7 +109,9 @@ def _upper(ledger: Ledger, constant: LipschitzConstant, box: Box, pointer: str, 
         for j, row in zip(functional.plus, rows, strict=True):
             key = frozenset((j, functional.minus)), str(constant.norm)
             if key not in known or known[key][1] > value:  # the constants of f_j - f_y and f_y - f_j are one
-                claim = _claimed(ledger, _Form(constant, row, value), box, f"margin:{j}-{functional.minus}", None)
+                claim = _claimed(
+                    ledger, _Form(constant, constant.network, row, value), box, f"margin:{j}-{functional.minus}", None
+                )
                 if claim is None:
                     break
                 known[key] = claim, value
@@ -123,10 +129,15 @@ def _claimed(ledger: Ledger, form: _Form, box: Box, name: str, about: tuple[str,
 
 def _bounded(ledger: Ledger, form: _Form, box: Box, emit: Emit) -> bool:
     """Whether no generic point of the box has a longer gradient, with records to `emit`."""
-    network = form.constant.network
+    network = form.network
+    if not box.bounded:
+        return bounded_everywhere(ledger, network, form.row, form.value, form.constant.norm, emit)
     area = Area(tuple(map(Fraction, box.lower.tolist())), tuple(map(Fraction, box.upper.tolist())))
     context = Context.of(network, area, emit)
-    tree = _Tree(ledger, context, form, np.asarray(box.lower < box.upper))
+    free = np.asarray(box.lower < box.upper)
+    tree: _Tree | LogisticTree = _Tree(ledger, context, form, free)
+    if form.logistic:
+        tree = LogisticTree(ledger, context, form.row, form.value, form.constant.norm, free, lambda path: _Node(path, None))
     stack: list[_Node] = [_Node((), None)]
     for _ in range(_NODES):
         if not stack or ledger.deadline.passed:

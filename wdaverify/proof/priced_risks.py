@@ -1,8 +1,9 @@
-"""Proofs of worst-case risks of the margin and the hinge loss: prices of all samples from above, an exact plan from below.
+"""Proofs of worst-case risks of losses that are priced: prices of all samples from above, an exact plan from below.
 
 Duality: ``risk <= lambda r^p + sum_i w_i s_i`` with ``s_i >= phi_i(lambda)``; for order inf s_i bounds the loss in the ball of
 the radius. The plan says which s_i to aim at: its points bound phi_i from below, and what is left to the reported upper end is
-shared by all samples. The hinge loss has the margin's price, since ``max(0, 1 + m) - lambda kappa <= max(0, 1 + s)``.
+shared by all samples. The hinge loss has the margin's price, since ``max(0, 1 + m) - lambda kappa <= max(0, 1 + s)``. The
+cross-entropy is no rational: atoms state a lower bound of it.
 """
 
 from __future__ import annotations
@@ -15,24 +16,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wdaverify._types import Norm
+from wdaverify.domain import Box
+from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.proof.area import Area
+from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
 from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
-from wdaverify.proof.numbers import written
+from wdaverify.proof.numbers import outward, written
 from wdaverify.proof.plans import exact_cost, exact_plan
 from wdaverify.proof.powers96 import power, rational_order
 from wdaverify.proof.prices import Price, PriceProof
+from wdaverify.proof.softmax_cover import SoftmaxCover
 from wdaverify.risk.audit import Auditor
 from wdaverify.transport import GroundCost, round_up
 
 if TYPE_CHECKING:
-    from wdaverify._types import Matrix
-    from wdaverify.domain import Box
+    from wdaverify._types import Matrix, Vector
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 
 _PROHIBITIVE = 2.0**30
 """The multiplier at radius 0, where it costs nothing."""
+
+_LOGARITHMIC = "cross-entropy"
+
+_LOSS_BITS = 120
+"""Significant bits of the losses that atoms state."""
 
 _ATTEMPTS = 4
 """Values that are tried for a price."""
@@ -66,9 +75,8 @@ class _RiskProof:
 
     def prove(self) -> None:
         """Claim both ends, if both can be proved."""
-        plan = (
-            None if self._order is None else exact_plan(self._point.plan, self._certificate.data, self._ball, self._auditor.loss)
-        )
+        data, logarithmic = self._certificate.data, self._certificate.loss == _LOGARITHMIC
+        plan = None if self._order is None else exact_plan(self._point.plan, data, self._ball, self._loss, say_losses=logarithmic)
         if plan is None or self._order is None or not self._priced():
             return
         lower = moved_lower(self._point.risk, plan.value)
@@ -78,7 +86,7 @@ class _RiskProof:
         terms, upper = found
         shared: dict[str, Any] = {
             "radius": written(self._ball.radius), "order": written(self._order) if self._finite else "inf",
-            "norm": str(self._ball.norm), "loss": self._certificate.loss,
+            "norm": str(self._ball.norm), "loss": "ce" if logarithmic else self._certificate.loss,
         }  # fmt: skip
         multiplier = {"lambda_": written(self._weight)} if self._finite else {}
         above = self._ledger.claim(
@@ -86,6 +94,11 @@ class _RiskProof:
         )
         below = self._ledger.claim("risk_lower", about=(self._pointer, "lower"), **shared, atoms=plan.atoms, value=written(lower))
         self._ledger.rest(self._pointer, (above, below), lower=lower, upper=upper)
+
+    def _loss(self, sample: int, point: Vector) -> Fraction:
+        """The loss at a point, or a short number below it."""
+        value = self._auditor.loss(sample, point)
+        return outward(value, _LOSS_BITS, up=False) if self._certificate.loss == _LOGARITHMIC else value
 
     def _priced(self) -> bool:
         """Whether there is a rule for this cost: in l2 only for lengths and their squares."""
@@ -126,12 +139,14 @@ class _RiskProof:
         values = []
         for point in [center, *own]:
             cost = exact_cost(point, center, self._ball, self._order)
-            values.append(self._auditor.loss(sample, point) - Fraction(self._weight) * cost)
+            values.append(self._loss(sample, point) - Fraction(self._weight) * cost)
         return max(values)
 
     def _price(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
         """The claim that a sample's priced loss is at most a value, and that value; half the slack above `least` comes first."""
         certificate, ball = self._certificate, self._ball
+        if certificate.loss == _LOGARITHMIC:
+            return self._logarithmic(sample, least, slack)
         shift = 1.0 if certificate.loss == "hinge" else 0.0
         rivals = _rivals(certificate.network.outputs, int(certificate.data.y[sample]))
         ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
@@ -148,6 +163,29 @@ class _RiskProof:
             value = round_up(Fraction(value) + Fraction(proof.missed) * 2 + slack / 16)  # the points were not the best ones
         return None
 
+    def _logarithmic(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
+        """The same for the cross-entropy, whose cover is refined to an eighth of the slack below the value."""
+        network, data, ball, area = self._certificate.network, self._certificate.data, self._ball, self._area(sample)
+        ground, gap = GroundCost(ball.norm, ball.order if self._finite else 1.0), float(slack / 8)
+        question = PriceQuestion(
+            network=network, label=int(data.y[sample]), center=data.x[sample], cost=ground, domain=Box(area.lower, area.upper),
+            reach=math.inf if self._finite else ball.radius,
+        )  # fmt: skip
+        points = np.array([atom.point for atom in self._point.plan.atoms if atom.source == sample])
+        cover = SoftmaxCover(question, self._ledger.backend, self._weight, points)
+        value = round_up(least + slack / 2)
+        for _ in range(_ATTEMPTS):
+            if cover.refine(value - gap, gap, self._ledger.deadline):
+                entries, rows = cover.written(value - gap)
+                price = Price(network, area, np.zeros((0, network.outputs)), value, ground, self._weight)
+                proof = CrossEntropyProof(price, rows, self._ledger.backend, self._ledger.deadline)
+                claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value), ce=entries)
+                return None if claim is None else (claim, Fraction(value))
+            if cover.best <= value - gap:
+                return None
+            value = round_up(Fraction(cover.best) + slack / 2)  # the plan's points were not the best ones
+        return None
+
     def _area(self, sample: int) -> Area:
         """Where the sample can go."""
         center, ball = self._certificate.data.x[sample], self._ball
@@ -160,7 +198,7 @@ class _RiskProof:
         norm, end = str(self._ball.norm), written(value)
         fields: dict[str, Any] = {
             "sample": sample, "norm": norm, "p": written(self._ball.order) if self._finite else 1,
-            "lambda_": written(self._weight), "loss": "margin", "value": end,
+            "lambda_": written(self._weight), "loss": "ce" if self._certificate.loss == _LOGARITHMIC else "margin", "value": end,
         }  # fmt: skip
         if self._finite:
             return {**fields, "cutoff": end}

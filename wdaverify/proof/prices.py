@@ -22,6 +22,7 @@ from wdaverify.proof.refutation import refuted
 from wdaverify.proof.sweep import Slopes, default_sweep
 from wdaverify.search.cost import CostTerm
 from wdaverify.search.question import Question
+from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
     from wdaverify._deadline import Deadline
@@ -56,8 +57,8 @@ class Price:
     ----------
     area
         The domain, with the sample and the norm; for order inf the ball.
-    rivals
-        The targets: rows (J, K) of the logits.
+    rivals, offsets
+        The targets: rows (J, K) of the logits, and what is added to each (J,).
     value
         s.
     ground, weight
@@ -70,6 +71,7 @@ class Price:
     value: float
     ground: GroundCost
     weight: float
+    offsets: Vector | None = None
 
 
 class PriceProof:
@@ -90,11 +92,13 @@ class PriceProof:
         root = Context.of(price.network, price.area, emit)
         if len(price.rivals) > 1:
             emit({"t": "targets"})
-        return all(self._target(root, row, emit) for row in price.rivals)
+        offsets = np.zeros(len(price.rivals)) if price.offsets is None else price.offsets
+        return all(self.target(root, row, offset, emit) for row, offset in zip(price.rivals, offsets.tolist(), strict=True))
 
-    def _target(self, root: Context, row: Vector, emit: Emit) -> bool:
+    def target(self, root: Context, row: Vector, offset: float, emit: Emit) -> bool:
+        """Whether one target is proved."""
         price = self._price
-        question = Question(row[None], np.array([-price.value]), np.zeros((0, price.network.inputs)), np.zeros(0))
+        question = _form_question(row, Fraction(offset) - Fraction(price.value), price.network.inputs)
         context = _narrowed(price, root, question, emit) if price.weight > 0 else root
         leaves = BoundLeaves(context, question, price.weight, price.ground.order)
         assert price.area.center is not None
@@ -102,6 +106,11 @@ class PriceProof:
         done = refuted(context, leaves, self._backend, emit, self._deadline, cost=cost)
         self.missed = leaves.missed
         return done
+
+
+def _form_question(row: Vector, offset: Fraction, inputs: int) -> Question:
+    """The form plus an exact number, which is rounded up."""
+    return Question.of(row[None], inputs=inputs, offsets=np.array([round_up(offset)]))
 
 
 def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Context:

@@ -23,6 +23,7 @@ from wdaverify.proof.leaves import node_slopes
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
+    from wdaverify.ir.network import Network
     from wdaverify.program.backend import Backend
     from wdaverify.proof.context import Context
     from wdaverify.search.relaxation import Path
@@ -40,7 +41,7 @@ def thin_leaf(context: Context, path: Path, backend: Backend) -> dict[str, Any] 
     if not path or network.compiled.neurons * network.inputs > _LARGEST:
         return None
     slopes, decided = node_slopes(context, path)
-    forms = _exact_forms(context, np.where(decided != 0, decided, slopes.modes()))
+    forms = exact_forms(network, np.where(decided != 0, decided, slopes.modes()))
     split = [abs(d) - 1 for d in path]
     rows = np.array([[float(decided[n]) * float(v) for v in forms[n]] for n in split])
     weights = _multipliers(context, rows, backend)
@@ -85,9 +86,9 @@ def _largest(context: Context, form: list[Fraction]) -> Fraction:
     return sum((max(c * a, c * b) for c, a, b in zip(form, low, high, strict=False)), form[-1])
 
 
-def _exact_forms(context: Context, modes: Vector) -> list[list[Fraction]]:
-    """Coefficients and constant of every z as a form of the inputs, where each neuron has its mode."""
-    network, n = context.network, context.network.inputs
+def exact_forms(network: Network, modes: Vector) -> list[list[Fraction]]:
+    """Coefficients and constant of every z as a form of the inputs, where neurons of positive modes (neurons,) are active."""
+    n = network.inputs
     columns: list[dict[str, Any]] = []
     for k in range(n + 1):  # the columns of the linear part, then the constant
         values: dict[str, Any] = {}

@@ -109,23 +109,14 @@ def verify(
 
     Examples
     --------
-    ``y = relu(x) - 1`` exceeds 0 somewhere in ``-2 <= x <= 2``, and the witness shows where:
+    No other class is possible near the first flower, but one is near the eighth:
 
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from scipy.sparse import csr_array
-    >>> from pathlib import Path
-    >>> from wdaverify.ir.network import Network, Node
-    >>> from wdaverify.ir.ops import Affine, Input, Relu
-    >>> one, down = (Affine((csr_array(np.eye(1)),), np.array([bias])) for bias in (0.0, -1.0))
-    >>> nodes = {"x": Node(Input(1)), "z": Node(one, ("x",)), "a": Node(Relu(1), ("z",)), "y": Node(down, ("a",))}
-    >>> unsafe = "(declare-const X_0 Real) (declare-const Y_0 Real) (assert (>= X_0 -2)) (assert (<= X_0 2)) (assert (>= Y_0 0))"
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "unsafe.vnnlib"
-    ...     _ = file.write_text(unsafe)
-    ...     answer = verify(Network.from_nodes(nodes, "y"), file)
-    >>> str(answer.verdict), bool(answer.witness[0] >= 1), bool(answer.outputs[0] >= 0)
-    ('sat', True, True)
+    >>> import wdaverify as wv
+    >>> network = wv.load("instances/iris/iris-16-16.onnx")
+    >>> print(verify(network, "instances/properties/iris-0-0.02.vnnlib"))
+    unsat
+    >>> print(verify(network, "instances/properties/iris-7-0.1.vnnlib"))
+    sat
     """
     started, deadline = time.monotonic(), Deadline.after(time_limit)
     question = (

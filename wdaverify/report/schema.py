@@ -33,7 +33,7 @@ _CONSTANT = ("schema", "kind", "semantics")
 
 _PROOF = {
     "title": "Proof",
-    "description": "What `wdaverify check` follows: the stages of the program, the claims, and what proves them, inline or in files.",
+    "description": "What `wdaverify check` follows: stages of the program, claims, and what proves them, inline or in files.",
     "type": "object",
     "properties": {
         "format": {"const": "wdaverify-proof/1"},

@@ -13,23 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from wdaverify._errors import WdaverifyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from wdaverify.attack.result import AttackResult
     from wdaverify.risk.adversarial import AdversarialDistance
     from wdaverify.risk.certificate import RiskCertificate
-    from wdaverify.risk.exploration import Progress
 
-PIPED_WIDTH = 160
-"""Columns assumed where the output is no terminal: lines must not break by the width of somebody's window."""
+_PIPED_WIDTH = 100_000
+"""Columns where the output is no terminal: a row is a line, whatever the width of somebody's window."""
 
 
 def line(text: str) -> None:
@@ -40,10 +37,10 @@ def line(text: str) -> None:
     WdaverifyError
         If the output cannot be written for another reason (a full disk).
     """
-    _print(text, sys.stdout)
+    say(text, sys.stdout)
 
 
-def _print(text: str, stream: TextIO | None) -> None:
+def say(text: str, stream: TextIO | None) -> None:
     """Print to a stream, which is ``None`` where whoever started the command has closed it."""
     if stream is None:
         return
@@ -99,7 +96,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         grid.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    width = Console().width if terminal else PIPED_WIDTH
+    width = Console().width if terminal else _PIPED_WIDTH
     rendered = io.StringIO()
     Console(file=rendered, markup=False, highlight=False, emoji=False, width=width, force_terminal=terminal).print(grid)
     # Piped tables must not carry the padding of their last column.
@@ -117,12 +114,12 @@ def _is_number(cell: str) -> bool:
 
 def warning(text: str) -> None:
     """Print one line of warning to standard error."""
-    _print(f"wdaverify: warning: {one_line(text)}", sys.stderr)
+    say(f"wdaverify: warning: {one_line(text)}", sys.stderr)
 
 
 def error(text: str) -> None:
     """Print one line of error to standard error."""
-    _print(f"wdaverify: error: {one_line(text)}", sys.stderr)
+    say(f"wdaverify: error: {one_line(text)}", sys.stderr)
 
 
 @contextlib.contextmanager
@@ -192,47 +189,6 @@ def comparison_table(certificate: RiskCertificate) -> tuple[list[str], list[list
     return headers, rows
 
 
-@contextlib.contextmanager
-def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[AdversarialDistance], None]]:
-    """A bar on standard error that counts finished samples; nothing if `quiet` or if that is no terminal."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    columns = (TextColumn("distances"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("distances", total=total)
-        yield lambda _: bar.advance(task)
-
-
-@contextlib.contextmanager
-def bracket_line(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A line on standard error that shows a bracket closing; nothing if `quiet` or if that is no terminal."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("worst-case risk", total=None)
-        yield lambda now: shown.update(
-            task, description=f"radius {now.radius:g}: [{now.lower:.9g}, {now.upper:.9g}], width {now.upper - now.lower:.2g}"
-        )
-
-
-@contextlib.contextmanager
-def instance_bar(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A bar on standard error that counts finished instances and names the last; lines where that is no terminal."""
-    if quiet or sys.stderr is None:
-        yield lambda _: None
-        return
-    if not sys.stderr.isatty():
-        yield lambda finished: _print(finished, sys.stderr)
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda finished: bar.update(task, advance=1, description=finished)
-
-
 def attack_lines(found: AttackResult, model: str) -> list[str]:
     """What `attack` prints."""
     known = int(np.isfinite(found.distances).sum())
@@ -244,15 +200,3 @@ def attack_lines(found: AttackResult, model: str) -> list[str]:
     if found.attacked < len(found.distances):
         lines.append(f"stopped after {found.attacked} of {len(found.distances)} samples: the others count as not found")
     return lines
-
-
-@contextlib.contextmanager
-def attack_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int, int, float], None]]:
-    """A bar on standard error with the running accuracy; nothing if `quiet` or if that is no terminal."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("attack", total=total)
-        yield lambda done, _, left: bar.update(task, completed=done, description=f"accuracy so far {left:.3f}")

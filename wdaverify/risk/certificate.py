@@ -163,6 +163,18 @@ class RiskCertificate:
         ------
         InputError
             If the file cannot be written, or is the certificate's own model or data file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import wdaverify as wv
+        >>> network = wv.load("instances/iris/iris-16-16.onnx")
+        >>> data = wv.Dataset.load("instances/iris/iris-test.npz").first(2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wv.certify(network, data, wv.WassersteinBall(0.02), comparison_time=0).save(f"{folder}/iris.json")
+        ...     files = {"model": "instances/iris/iris-16-16.onnx", "data": "instances/iris/iris-test.npz"}
+        ...     wv.check(f"{folder}/iris.json", **files).accepted
+        True
         """
         # proofs are made of certificates, in a room above this one, which this room therefore cannot import
         import_module("wdaverify.proof.certificates").save_certificate(self, path, proof=proof)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wdaverify.report.numbers import shown
 from wdaverify.report.page import style_of_plots as style
 from wdaverify.report.page.material import Figure, Section, Table, columns, number
-from wdaverify.report.page.numbers import shown
-from wdaverify.report.page.transport_curve import transport_curve
+from wdaverify.report.transport_curve import transport_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wdaverify.report.numbers import percent, shown
 from wdaverify.report.page.answer_risk import threat
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import percent, shown
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

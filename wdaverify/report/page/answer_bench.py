@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from wdaverify.report.numbers import seconds
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import seconds
 from wdaverify.report.records import DECIDED
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
+from wdaverify.report.numbers import shown, shown_bracket
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import shown, shown_bracket
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

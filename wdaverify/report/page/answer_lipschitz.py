@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wdaverify.report.numbers import shown, shown_bracket, shown_down, shown_up
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import shown, shown_bracket, shown_down, shown_up
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

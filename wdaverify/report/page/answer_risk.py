@@ -6,8 +6,8 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import percent, percent_bracket, shown, shown_bracket, shown_down, shown_up
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import percent, percent_bracket, shown, shown_bracket, shown_down, shown_up
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

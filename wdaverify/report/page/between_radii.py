@@ -32,7 +32,7 @@ def between_radii(
     --------
     >>> ends = between_radii([0.0, 1.0, 2.0], [0.0, 1.0, 1.5], [0.0, 1.0, 1.5], np.array([0.5, 1.0, 1.5]), 1.0)
     >>> ends[0].tolist(), ends[1].tolist()
-    ([0.5, 1.0, 1.25], [0.5, 1.0, 1.5])
+    ([0.5, 1.0, 1.25], [0.75, 1.0, 1.5])
     """
     power = 1.0 if math.isinf(order) else order
     places, at = np.asarray(known, dtype=float) ** power, np.asarray(radii, dtype=float) ** power

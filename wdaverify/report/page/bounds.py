@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import MISSING, shown, shown_up
 from wdaverify.report.page.material import Cell, Section, Table, columns, number
-from wdaverify.report.page.numbers import MISSING, shown, shown_up
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wdaverify.report.numbers import seconds
 from wdaverify.report.page import style_of_plots as style
 from wdaverify.report.page.material import Figure, Section
-from wdaverify.report.page.numbers import seconds
 from wdaverify.report.records import DECIDED
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import percent, shown
 from wdaverify.report.page.material import Cell, Section, Table, columns, number
-from wdaverify.report.page.numbers import percent, shown
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material
@@ -27,7 +27,8 @@ def classes(material: Material) -> Section | None:
         headers = [
             h for h in headers if h not in {"errors as they are", "nearest error", "median", f"mass on errors at {radius}"}
         ]
-    rows = [_row(material, label, plan, by_distances=by_distances) for label in labels]
+    uppers = _uppers(material.document["distances"])
+    rows = [_row(material, label, plan, uppers) for label in labels]
     numeric = columns(*range(len(headers)))
     table = Table(caption="Classes by label of the data", headers=headers, rows=rows, numeric=numeric)
     note = "Distances are upper ends: an error is known there."
@@ -43,14 +44,13 @@ def _largest(material: Material) -> tuple[TransportPlan | None, str]:
     return material.plans[k], shown(radii[k])
 
 
-def _row(material: Material, label: int, plan: TransportPlan | None, *, by_distances: bool) -> list[Cell]:
-    """What is known of a class."""
+def _row(material: Material, label: int, plan: TransportPlan | None, uppers: dict[int, float]) -> list[Cell]:
+    """What is known of a class; `uppers` are the distances, by sample, if there are any."""
     assert material.data is not None
     members = [i for i, y in enumerate(material.data.y.tolist()) if y == label]
     weight = math.fsum(material.weights[i] for i in members)
     cells = [number(str(label), label), number(str(len(members)), len(members)), number(percent(weight), weight)]
-    uppers = _uppers(material.document["distances"])
-    if by_distances:
+    if uppers:
         known = [uppers[i] for i in members if i in uppers]
         wrong, positive = sum(d == 0 for d in known), [d for d in known if d > 0]
         nearest = min(positive, default=None)
@@ -60,7 +60,7 @@ def _row(material: Material, label: int, plan: TransportPlan | None, *, by_dista
         own = [atom for atom in plan.atoms if atom.label == label]
         moved = math.fsum(atom.mass for atom in own if atom.cost > 0)
         cells.append(number(percent(moved), moved))
-        if by_distances:
+        if uppers:
             wrong_mass = math.fsum(atom.mass for atom in own if atom.cost > 0 or uppers.get(atom.source) == 0)
             cells.append(number(percent(wrong_mass), wrong_mass))
     return cells

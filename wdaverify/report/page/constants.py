@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import finite, shown, shown_down, shown_up
 from wdaverify.report.page import style_of_plots as style
 from wdaverify.report.page.material import Cell, Figure, Section, Table, columns, number
-from wdaverify.report.page.numbers import finite, shown, shown_down, shown_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import MISSING, shown, shown_down, shown_up
 from wdaverify.report.page import style_of_plots as style
 from wdaverify.report.page.material import Cell, Figure, Section, Table, columns, number
-from wdaverify.report.page.numbers import MISSING, shown, shown_down, shown_up
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material
 
 _ROWS = 500
 """Rows of the table, the nearest."""
+
+_POINTS = 1500
+"""Samples of the plot: of more, every second, third and so on is drawn."""
 
 
 def distances(material: Material) -> Section | None:
@@ -27,7 +30,9 @@ def distances(material: Material) -> Section | None:
     bounded = [r["upper"] for r in records if math.isfinite(r["upper"])]
     top = 1.15 * max([*bounded, *(r["lower"] for r in records if math.isfinite(r["lower"]))], default=1.0) or 1.0
     layout = style.layout("samples, nearest error first", f"{material.norm} distance", yaxis={"range": [-0.04 * top, 1.04 * top]})
-    traces = [trace for trace in (_near(records, found=found), _open(records, top)) if trace is not None]
+    step = math.ceil(len(records) / _POINTS)
+    drawn = list(enumerate(records, start=1))[::step]
+    traces = [trace for trace in (_near(drawn, found=found), _open(drawn, top)) if trace is not None]
     note = (
         "Each point is the distance to an error that the attack found; the true distance may be smaller."
         if found
@@ -36,6 +41,8 @@ def distances(material: Material) -> Section | None:
     far = sum(math.isinf(r["upper"]) for r in records)
     if far:
         note += f" Triangles at the top: {far} samples of which no error is known at any distance."
+    if step > 1:
+        note += f" One sample in {step} is drawn."
     label = f"Distances of {len(records)} samples to their nearest errors, in increasing order. {_spread(bounded)}"
     return Section(
         name="distances",
@@ -64,9 +71,9 @@ def _record(each: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _near(records: list[dict[str, Any]], *, found: bool) -> dict[str, Any] | None:
+def _near(records: list[tuple[int, dict[str, Any]]], *, found: bool) -> dict[str, Any] | None:
     """Samples with a known error: a point, and a bar down to the lower end."""
-    known = [(k, r) for k, r in enumerate(records) if math.isfinite(r["upper"])]
+    known = [(k, r) for k, r in records if math.isfinite(r["upper"])]
     if not known:
         return None
     bars = {
@@ -79,7 +86,7 @@ def _near(records: list[dict[str, Any]], *, found: bool) -> dict[str, Any] | Non
         "width": 0,
     }
     return {
-        "x": [k + 1 for k, _ in known],
+        "x": [k for k, _ in known],
         "y": [r["upper"] for _, r in known],
         "mode": "markers",
         "name": "error found" if found else "nearest error",
@@ -95,13 +102,13 @@ def _near(records: list[dict[str, Any]], *, found: bool) -> dict[str, Any] | Non
     }
 
 
-def _open(records: list[dict[str, Any]], top: float) -> dict[str, Any] | None:
+def _open(records: list[tuple[int, dict[str, Any]]], top: float) -> dict[str, Any] | None:
     """Samples without a known error, at the top."""
-    far = [(k, r) for k, r in enumerate(records) if math.isinf(r["upper"])]
+    far = [(k, r) for k, r in records if math.isinf(r["upper"])]
     if not far:
         return None
     return {
-        "x": [k + 1 for k, _ in far],
+        "x": [k for k, _ in far],
         "y": [top for _ in far],
         "mode": "markers",
         "name": "no error known",

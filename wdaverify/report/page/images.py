@@ -23,6 +23,9 @@ _MORE, _LESS = np.array([213.0, 94.0, 0.0]), np.array([0.0, 114.0, 178.0])
 
 _CHANNELS = (1, 3)
 
+_LARGEST = 112
+"""Pixels of the longer side of what is shown."""
+
 
 def image_shape(shape: Sequence[int], *, named: bool = False) -> tuple[int, int, int] | None:
     """Height, width and channels of an input that is an image; the channels are those of its last axis.
@@ -65,6 +68,23 @@ def as_image(point: Vector, shape: Sequence[int], size: tuple[int, int, int]) ->
     if first:
         return np.moveaxis(np.asarray(point).reshape(channels, height, width), 0, -1)
     return np.asarray(point).reshape(height, width, channels)
+
+
+def reduction(size: tuple[int, int, int]) -> int:
+    """By how much an image is made smaller: it is shown about as large as a thumb.
+
+    >>> reduction((28, 28, 1)), reduction((224, 200, 3))
+    (1, 2)
+    """
+    return math.ceil(max(size[:2]) / _LARGEST)
+
+
+def reduced(image: np.ndarray[Any, np.dtype[np.float64]], factor: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """An image (H, W, C) whose pixels are the means of squares of so many pixels; squares at the border may be cut off."""
+    height, width, channels = image.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    padded = np.pad(image, ((0, rows * factor - height), (0, columns * factor - width), (0, 0)), mode="edge")
+    return np.asarray(padded.reshape(rows, factor, columns, factor, channels).mean(axis=(1, 3)))
 
 
 def picture(image: np.ndarray[Any, np.dtype[np.float64]], low: float, high: float) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import shown_down, shown_up
 from wdaverify.report.page.material import Cell, Section, Table, columns, number
-from wdaverify.report.page.numbers import shown_down, shown_up
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material
 
-_ROWS = 2000
+_ROWS = 1000
 _FEW = 3
 """Ends of brackets that are shown of a row."""
 
@@ -30,7 +30,7 @@ def instances(material: Material) -> Section:
         left_out=f"{left} further instances are left out." if left > 0 else "",
     )
     errors = [each for each in found if each["error"]]
-    return Section(name="instances", title="Outcomes", values={"table": table, "errors": errors})
+    return Section(name="instances", title="Outcomes", values={"table": table, "errors": errors[:_ROWS]})
 
 
 def _row(each: dict[str, Any]) -> list[Cell]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from wdaverify.transport import TransportPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
     """A result, as the sections of its page see it.
 
@@ -58,7 +59,7 @@ class Material:
         """The ground norm."""
         return str(self.document["options"]["norm"])
 
-    @property
+    @cached_property
     def weights(self) -> list[float]:
         """One per sample, with sum 1."""
         assert self.data is not None

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify.report.page.images import as_image, change_picture, image_shape, picture
+from wdaverify.report.numbers import MISSING, percent, shown
+from wdaverify.report.page.images import as_image, change_picture, image_shape, picture, reduced, reduction
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import MISSING, percent, shown
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
     from wdaverify.report.page.material import Material
-    from wdaverify.transport import Atom, TransportPlan
+    from wdaverify.transport import Atom
+
+_RADII = 12
+"""Plans that are shown, those of the largest radii."""
 
 _IMAGES, _TABLES = 12, 8
 """Atoms that are shown of a plan, as images or as tables of features."""
+
+_ALL_TABLES, _ALL_PIXELS = 120, 500_000
+"""Atoms of all plans together, and bytes of all their images before compression: the page stays small."""
 
 _FEATURES = 12
 """Features of a table, those that change most."""
@@ -27,15 +33,27 @@ def plans(material: Material) -> Section:
     """One plan per radius; the largest is open."""
     curve = material.document["curve"]
     ranks = sorted(range(len(curve)), key=lambda k: curve[k]["radius"])
-    size = image_shape(material.shape, named=material.names is not None)
-    shown_plans = [_plan(material, material.plans[k], curve[k]["radius"], size) for k in ranks]
-    return Section(name="plans", title="Worst-case distribution", values={"plans": shown_plans, "image": size is not None})
+    size, left = image_shape(material.shape, named=material.names is not None), max(len(ranks) - _RADII, 0)
+    limit = _limit(size, len(ranks) - left)
+    shown_plans = [_plan(material, k, size, limit) for k in ranks[left:]]
+    factor = 1 if size is None else reduction(size)
+    values = {"plans": shown_plans, "image": size is not None, "left_out": left, "factor": factor}
+    return Section(name="plans", title="Worst-case distribution", values=values)
 
 
-def _plan(material: Material, plan: TransportPlan, radius: float, size: tuple[int, int, int] | None) -> dict[str, Any]:
-    """A plan, its largest movers first."""
+def _limit(size: tuple[int, int, int] | None, count: int) -> int:
+    """How many atoms each of so many plans shows."""
+    if size is None:
+        return max(1, min(_TABLES, _ALL_TABLES // count))
+    height, width = (math.ceil(side / reduction(size)) for side in size[:2])
+    channels = size[2]
+    return max(1, min(_IMAGES, _ALL_PIXELS // (count * height * width * (2 * channels + 3))))
+
+
+def _plan(material: Material, k: int, size: tuple[int, int, int] | None, limit: int) -> dict[str, Any]:
+    """The k-th plan, its largest movers first."""
+    plan, radius = material.plans[k], material.document["curve"][k]["radius"]
     movers = sorted(plan.moved, key=lambda atom: (-atom.mass, -atom.cost, atom.source))
-    limit = _TABLES if size is None else _IMAGES
     left = movers[limit:]
     total = math.fsum(atom.mass for atom in plan.moved)
     power = "" if material.order == 1 else f" (mass times distance^{shown(material.order)})"
@@ -80,7 +98,8 @@ def _target(material: Material, source: int) -> int | None:
 def _images(material: Material, source: Vector, point: Vector, size: tuple[int, int, int], atom: Atom) -> list[dict[str, str]]:
     """The sample, where it goes, and the change."""
     low, high = _range(material)
-    before, after, change = (as_image(v, material.shape, size) for v in (source, point, point - source))
+    factor = reduction(size)
+    before, after, change = (reduced(as_image(v, material.shape, size), factor) for v in (source, point, point - source))
     largest = float(np.abs(point - source).max())
     name = f"sample {atom.source}, label {atom.label}"
     return [

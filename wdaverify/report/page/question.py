@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wdaverify.report.numbers import MISSING, seconds, shown
 from wdaverify.report.page.material import Section
-from wdaverify.report.page.numbers import MISSING, seconds, shown
 
 if TYPE_CHECKING:
     from wdaverify.report.page.material import Material

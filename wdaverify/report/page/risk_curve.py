@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wdaverify.report.numbers import finite, shown, shown_down, shown_up
 from wdaverify.report.page import style_of_plots as style
 from wdaverify.report.page.between_radii import between_radii
 from wdaverify.report.page.material import Cell, Figure, Section, Table, columns, number
-from wdaverify.report.page.numbers import finite, shown, shown_down, shown_up
-from wdaverify.report.page.transport_curve import transport_curve
+from wdaverify.report.transport_curve import transport_curve
 
 if TYPE_CHECKING:
     from wdaverify._types import Vector
@@ -24,8 +24,8 @@ _BEYOND = 1.25
 
 _NOTES = {
     True: "Between the radii that were asked for, both ends follow from the brackets of all distances.",
-    False: "Between the radii that were asked for, both ends follow from those at the radii: the risk grows and, of finite order p, "
-    "is concave in radius^p.",
+    False: "Between the radii that were asked for, both ends follow from those at the radii: the risk grows and, of "
+    "finite order p, is concave in radius^p.",
 }
 
 _OTHERS = "Other certificates were computed at these radii; the lines between their marks only guide the eye."

@@ -9,15 +9,16 @@ import msgspec
 
 from wdaverify._errors import InputError
 from wdaverify.report import json, records
+from wdaverify.report.numbers import shown
 from wdaverify.report.page.kinds import KINDS
-from wdaverify.report.page.numbers import shown
-from wdaverify.report.page.material import Material
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     import jinja2
+
+    from wdaverify.report.page.material import Material
 
 _TITLES = {
     "risk": "Worst-case risk",

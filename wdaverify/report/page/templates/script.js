@@ -21,7 +21,7 @@
   function draw(width) {
     for (const holder of document.querySelectorAll("script[data-plot]")) {
       const place = document.getElementById(holder.dataset.plot), spec = specification(holder);
-      if (width) spec.layout.width = width;
+      if (width) { spec.layout.width = width; spec.layout.height *= 0.78; }
       const wide = place.clientWidth >= 560 || width;
       if (!wide) { spec.layout.margin.l = 48; spec.layout.font.size = 12; spec.layout.height *= 1.15; }
       place.style.height = spec.layout.height + "px";
@@ -30,11 +30,11 @@
   }
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
-  // Paper is white and narrower than a screen, and nothing can be opened on it.
+  // Paper is white and narrower than a screen, and nothing can be opened on it: short tables are, long ones and further plans are not.
   let opened = [];
   addEventListener("beforeprint", () => {
     root.classList.add("printing");
-    opened = [...document.querySelectorAll("details:not([open])")].filter(each => !each.querySelector("tr:nth-child(41)"));
+    opened = [...document.querySelectorAll("details:not([open]):not(.plan)")].filter(each => !each.querySelector("tr:nth-child(41)"));
     for (const each of opened) each.open = true;
     draw(660);
   });

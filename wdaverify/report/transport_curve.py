@@ -1,9 +1,9 @@
 """The zero-one risk over the radius, from distances: how much mass a budget moves to its nearest errors.
 
-With distances ``d_1 <= d_2 <= ...`` of samples of weights ``w_i`` (docs/theory.md, Zero-one loss), the budget ``r^p`` is spent on the
-nearest first: the risk is concave and piecewise linear in ``r^p``, with corners where a sample has moved as a whole. For order inf
-it is the weight of the samples with ``d_i <= r``. Lower ends of distances give upper ends of the risk, and the other way round. This
-is float64, to be drawn between the radii of the certificate, whose brackets are rounded outwards.
+With distances ``d_1 <= d_2 <= ...`` of samples of weights ``w_i`` (docs/theory.md, Zero-one loss), the budget ``r^p`` is spent on
+the nearest first: the risk is concave and piecewise linear in ``r^p``, with corners where a sample has moved as a whole. For
+order inf it is the weight of the samples with ``d_i <= r``. Lower ends of distances give upper ends of the risk, and the other
+way round. This is float64, to be drawn between the radii of the certificate, whose brackets are rounded outwards.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers as a page shows them: few digits, and ends of brackets never rounded inwards."""
+"""Numbers as people read them: few digits, and ends of brackets never rounded inwards."""
 
 from __future__ import annotations
 
