@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -55,6 +56,8 @@ def _report(seen: dict[str, Counter[str]]) -> int:
     for name, counts in seen.items():
         numbers = [counts[kind] for kind in ("answer", "refused", "failed")]
         print(f"{name:15} {sum(numbers):7} cases: {numbers[0]} answers, {numbers[1]} refusals, {numbers[2]} failures")
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(f"{sum(each.ru_utime + each.ru_stime for each in used):.0f} s of processor time")
     return int(any(counts["failed"] for counts in seen.values()))
 
 

@@ -98,7 +98,8 @@ class Instance:
 
     def _external(self) -> dict[str, dict[str, str]]:
         """What the model stores in files beside it; nothing for most."""
-        found = _external_files(self.files["model"], _state(self.files["model"]))
+        known = _external_files(self.files["model"], _state(self.files["model"]))
+        found = [path for path in known if path.is_file()]
         return {"external": {path.name: file_digest(path) for path in found}} if found else {}
 
 

@@ -12,7 +12,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from wdaverify._errors import ModelError, UnsupportedOpError
 from wdaverify.ir.builder import GraphBuilder
 from wdaverify.ir.lowering import LOWERINGS
-from wdaverify.ir.lowering.common import FLOAT_TYPES, MAX_ELEMENTS, OnnxNode, Tensor
+from wdaverify.ir.lowering.common import FLOAT_TYPES, MAX_INPUTS, OnnxNode, Tensor
 from wdaverify.ir.lowering.constants import constant_value, require_finite
 from wdaverify.ir.messages import one_line
 from wdaverify.ir.onnx_file import check_inferred_shapes, node_name, node_title, opset_of, parse_model, read_model
@@ -205,8 +205,8 @@ class _Importer:
         elements = 1
         for size in shape:
             elements *= size
-        if not 0 < elements <= MAX_ELEMENTS or min(shape, default=1) < 0:
-            raise ModelError(f"input '{value.name}' has shape {list(shape)}: the size is not between 1 and {MAX_ELEMENTS}")
+        if not 0 < elements <= MAX_INPUTS or min(shape, default=1) < 0:
+            raise ModelError(f"input '{value.name}' has shape {list(shape)}: the size is not between 1 and {MAX_INPUTS}")
         return shape
 
     def _needed(self) -> list[onnx.NodeProto]:

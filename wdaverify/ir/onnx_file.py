@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import math
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import onnx
@@ -117,7 +118,12 @@ def external_files(path: Path) -> list[Path]:
         return []
     tensors = (tensor for _, tensor in _tensors(model.graph) if tensor.data_location == TensorProto.EXTERNAL)
     names = {name for name in map(location_of, tensors) if name is not None}
-    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
+    found = []
+    for name in sorted(names):
+        with suppress(OSError, ValueError):  # a name that no file can have
+            if (path.parent / name).is_file():
+                found.append(path.parent / name)
+    return found
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 
 from wdaverify._deadline import Deadline
 from wdaverify._types import Norm
-from wdaverify.attack.nearest import NearestOptions, nearest_points
 from wdaverify.bounds.interval import interval_bounds
 from wdaverify.bracket import Bracket
 from wdaverify.dataset import Dataset
@@ -175,8 +174,11 @@ def _misclassified(network: Network, data: Dataset, index: int, gap: float) -> A
 def _attacked(closer: Closer, data: Dataset, indices: list[int], options: DistanceOptions) -> dict[int, SampleSearch]:
     """Start the search of each sample from the attack's points, nearest first.
 
-    Under a time limit the attack may use a part of it; the samples after that get a short one.
+    Under a time limit the attack may use a part of it; the samples after that get a short one, and none when it has passed.
     """
+    # torch takes seconds to load, which a limit that has passed already does not have
+    from wdaverify.attack.nearest import NearestOptions, nearest_points
+
     searches = {}
     until = Deadline.after(None if options.deadline.unlimited else _ATTACK_SHARE * options.deadline.remaining)
     for chunk, box in _chunks(closer, data, indices):
