@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import attacks, certificates, constants, distances, gap, marabou, peers, risks, verdicts
+from benchmarks import attacks, certificates, constants, distances, gap, marabou, peers, risks, throughput, verdicts
 
 if TYPE_CHECKING:
     from benchmarks.settings import Benchmark
@@ -19,4 +19,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "risks": risks.BENCHMARK,
     "certificates": certificates.BENCHMARK,
     "attacks": attacks.BENCHMARK,
+    "throughput": throughput.BENCHMARK,
 }
