@@ -32,7 +32,7 @@ input per image and second in float32, weights without gradients. `steps` are gr
 WDA, PGD and A3-WDA share (objective, gradient, steepest step, projection, best iterate), and their share of the limit. `attack`
 is `wv.attack` as a whole with `pgd` and that many steps, float64 verdicts and the line search to the first crossing (up to 60
 evaluations in float64 per image) included: images per second, and the share of the limit that its gradients reach. ResNet-18 has
-the shape of CIFAR (3 x 32 x 32, ten classes) and random weights."""
+the shape of CIFAR (3 x 32 x 32, ten classes) and random weights; its whole attacks are single runs."""
 
 HEADER = ("network", "device", "batch", "limit", "steps", "share", "attack steps", "attack: images/s", "share")
 
