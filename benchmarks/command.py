@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     settings = Settings(
         data=options.data, samples=options.samples, limit=options.limit, only=tuple(options.only), stride=options.stride,
-        marabou_python=options.marabou_python,
+        marabou_python=options.marabou_python, device=options.device,
     )  # fmt: skip
     for name in options.names or BENCHMARKS:
         benchmark = BENCHMARKS[name]
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="cases whose name contains one of these texts")
     parser.add_argument("--stride", type=_count, default=1, help="take every K-th of the ACAS Xu instances (default 1)")
     parser.add_argument("--marabou-python", type=Path, help="a Python interpreter that can import maraboupy, onnx, onnxruntime")
+    parser.add_argument("--device", default="auto", help="of throughput: auto (a GPU if there is one), cpu or cuda")
     parser.add_argument(
         "--out", type=Path, default=RESULTS, help="the file to rewrite (default: RESULTS.md beside the benchmarks)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import attacks, certificates, constants, distances, gap, marabou, peers, proofs, risks, verdicts
+from benchmarks import attacks, certificates, constants, distances, gap, marabou, peers, proofs, risks, throughput, verdicts
 
 if TYPE_CHECKING:
     from benchmarks.settings import Benchmark
@@ -20,4 +20,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "certificates": certificates.BENCHMARK,
     "attacks": attacks.BENCHMARK,
     "proofs": proofs.BENCHMARK,
+    "throughput": throughput.BENCHMARK,
 }

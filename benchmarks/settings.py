@@ -32,6 +32,8 @@ class Settings:
         Every how-manieth of the ACAS Xu instances is taken.
     marabou_python
         A Python interpreter that can import maraboupy; by default this one.
+    device
+        Where throughput is measured: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
     """
 
     data: Path | None = None
@@ -40,6 +42,7 @@ class Settings:
     only: tuple[str, ...] = ()
     stride: int = 1
     marabou_python: Path | None = None
+    device: str = "auto"
 
     def wants(self, name: str) -> bool:
         """Whether a case of this name is to be run.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from wdaverify.attack.ball import project, scattered, steepest
+from wdaverify.attack.ball import projection, scattered, steepest
 from wdaverify.attack.objectives import OBJECTIVES
 from wdaverify.attack.pgd import Iterate, value_and_gradient
 
@@ -73,7 +73,8 @@ def checkpoints(steps: int) -> list[int]:
 
 def auto_pgd(rows: Rows, radius: Tensor, start: Tensor, *, objective: Callable[[Rows, Tensor], Tensor], steps: int) -> Iterate:
     """Ascend `objective` in balls of `radius` (R,) from `start` (R, n), which is projected."""
-    points = before = project(rows, start, radius)
+    inside = projection(rows, radius)
+    points = before = inside(start)
     value, gradient, margins = value_and_gradient(rows, points, objective)
     kept = Iterate.of(rows).better(points, margins)
     never = torch.zeros_like(rows.labels, dtype=torch.bool)
@@ -82,9 +83,9 @@ def auto_pgd(rows: Rows, radius: Tensor, start: Tensor, *, objective: Callable[[
     last = 0
     for step in range(1, steps + 1):
         inertia = 1.0 if step == 1 else _MOMENTUM
-        aim = project(rows, points + steepest(rows, points, gradient, state.size), radius)
+        aim = inside(points + steepest(rows, points, gradient, state.size))
         mixed = points + inertia * (aim - points) + (1 - inertia) * (points - before)
-        before, points = points, project(rows, mixed, radius)
+        before, points = points, inside(mixed)
         previous = value
         value, gradient, margins = value_and_gradient(rows, points, objective)
         kept = kept.better(points, margins)

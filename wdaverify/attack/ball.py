@@ -19,6 +19,8 @@ import torch
 from wdaverify._types import Norm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from wdaverify.attack.rows import Rows
@@ -29,10 +31,21 @@ def project(rows: Rows, points: Tensor, radius: Tensor) -> Tensor:
 
     Nearest in l2, whatever the norm of the ball.
     """
+    return projection(rows, radius)(points)
+
+
+def projection(rows: Rows, radius: Tensor) -> Callable[[Tensor], Tensor]:
+    """`project` as a function of the points alone, for loops: for linf the ends of ball and box are met once for all steps."""
+    if rows.norm is not Norm.LINF:
+        return lambda points: _project(rows, points, radius)
+    low = torch.maximum(rows.samples - radius[:, None], rows.lower)
+    high = torch.minimum(rows.samples + radius[:, None], rows.upper)
+    return lambda points: torch.minimum(torch.maximum(points, low), high)
+
+
+def _project(rows: Rows, points: Tensor, radius: Tensor) -> Tensor:
+    """`project` for l1 and l2."""
     samples = rows.samples
-    if rows.norm is Norm.LINF:
-        reach = radius[:, None]
-        return rows.clip(torch.minimum(torch.maximum(points, samples - reach), samples + reach))
     wish = points - samples
     size, room = wish.abs(), torch.where(wish > 0, rows.upper - samples, samples - rows.lower)
     moves = _shrink(size, room, radius) if rows.norm is Norm.L2 else _soften(size, room, radius)
@@ -75,13 +88,14 @@ def _soften(size: Tensor, room: Tensor, radius: Tensor) -> Tensor:
 def steepest(rows: Rows, points: Tensor, gradient: Tensor, size: Tensor) -> Tensor:
     """The step (R, n) of length at most `size` (R,) from `points` that gains most along `gradient`.
 
-    For linf ``size sign(g)`` and for l2 ``size g / ||g||``, where coordinates that stand at the end of their box and push
-    outward do not count; for l1 the box is part of the question: the steepest coordinates are used up one after the other.
+    For linf ``size sign(g)``: no coordinate takes from another, and the projection takes back what leaves the box. For l2
+    ``size g / ||g||``, where coordinates that stand at the end of their box and push outward do not count; for l1 the box is part
+    of the question: the steepest coordinates are used up one after the other.
     """
+    if rows.norm is Norm.LINF:
+        return size[:, None] * gradient.sign()
     room = torch.where(gradient > 0, rows.upper - points, points - rows.lower)
     pull = gradient.where(room > 0, torch.zeros_like(gradient))
-    if rows.norm is Norm.LINF:
-        return size[:, None] * pull.sign()
     if rows.norm is Norm.L2:
         largest = pull.abs().amax(1, keepdim=True)  # first scaled by it: squares of tiny gradients would vanish
         pull = pull / largest.where(largest > 0, torch.ones_like(largest))

@@ -7,8 +7,9 @@ It is a lower end of the program's value, and a point that is as near already ca
 
 What comes out is a proposal like any other: rounded, judged and measured by `attack.settle`.
 
-For l2 the program is quadratic. Loading a solver for it takes about as long as the attack of a hundred samples of the shipped
-networks, and gains 5e-6 of the distance in the mean (`benchmarks/RESULTS.md`); so l2 is left alone.
+On 100 digits images (64-32-16) about ten points per norm need a program, 0.01 s each; the mean distance falls by 3.4e-4 in linf,
+one of them by 2.5 percent, and by 8e-6 in l1. For l2 the program is quadratic: loading a solver for it takes about as long as the
+whole attack, and gains 5e-6; so l2 is left alone.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ def attack(
     Returns
     -------
     AttackResult
-        Every accuracy in it is an upper end, every distance too: the points are adversarial in float64 evaluation. On Ctrl-C
-        what was found until then, with ``interrupted`` set.
+        Every accuracy in it is an upper end, every distance too: the points of a network are adversarial in exact arithmetic,
+        those of modules in float64. On Ctrl-C what was found until then, with ``interrupted`` set.
 
     Raises
     ------

@@ -147,7 +147,7 @@ def _trial(logits: Logits, inputs: int, device: torch.device, dtype: torch.dtype
     try:
         outputs = logits(torch.zeros((2, inputs), device=device, dtype=dtype, requires_grad=True))
     except Exception as error:  # the code of others may raise anything
-        raise ModelError(f"{name}: cannot be evaluated ({_reason(error)}); check input_shape") from error
+        raise ModelError(f"{name}: cannot be evaluated in {dtype} ({_reason(error)}); check input_shape") from error
     if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2 or len(outputs) != 2:
         raise ModelError(f"{name}: gives no logits of shape (batch, classes)")
     if outputs.shape[1] < 2:

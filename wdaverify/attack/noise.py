@@ -45,7 +45,7 @@ def uniform(keys: Tensor, count: int, *, seed: int, stream: int = 0) -> Tensor:
     (True, True)
     """
     device = keys.device
-    salt = _mix(_mix(torch.tensor(seed, device=device) * _GAMMA + 1) ^ torch.tensor(stream, device=device))
+    salt = _mix(_mix(torch.tensor(seed) * _GAMMA + 1) ^ stream)  # one number, on the CPU: a GPU need not wait for it
     positions = torch.arange(1, count + 1, device=device) * _GAMMA
     bits = _mix(_mix(keys ^ salt)[:, None] + positions)
     return _logical_shift(bits, 11).to(torch.float64) * 2.0**-53

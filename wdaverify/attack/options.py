@@ -31,7 +31,7 @@ class AttackOptions:
         Of the random starts.
     kappa
         At least 1: attacks in the ball reach ``kappa^(1/p)`` times the radius, as the mass 1/kappa of a sample may in a ball of
-        order p when the rest of it stays.
+        order p when the rest of it stays: ``1/kappa (kappa^(1/p) r)^p = r^p``, the same budget. At order inf no share helps.
 
     Raises
     ------

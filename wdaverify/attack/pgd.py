@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from wdaverify.attack.ball import project, scattered, steepest
+from wdaverify.attack.ball import projection, scattered, steepest
 from wdaverify.attack.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Iterate:
 
 def value_and_gradient(rows: Rows, points: Tensor, objective: Callable[[Rows, Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """The objective (R,), its gradient (R, n) and the margin (R,) over all rivals, by one pass forward and one backward."""
+    # Not through torch.compile: on a CPU, steps of 1024 rows of a small network take a fifth less, those of 128 rows take longer,
+    # and four seconds of compiling are more than most attacks of such networks last.
     leaf = points.detach().requires_grad_()
     outputs = rows.logits(leaf)
     value = objective(rows, outputs)
@@ -80,12 +82,13 @@ def ascend_in_ball(
     first
         Length of the first step relative to the radius.
     """
-    points, kept = project(rows, start, radius), Iterate.of(rows)
+    inside = projection(rows, radius)
+    points, kept = inside(start), Iterate.of(rows)
     for step in range(steps):
         _, gradient, margins = value_and_gradient(rows, points, objective)
         kept = kept.better(points, margins)
         size = first * radius * 0.5 * (1 + math.cos(math.pi * step / steps))
-        points = project(rows, points + steepest(rows, points, gradient, size), radius)
+        points = inside(points + steepest(rows, points, gradient, size))
     return kept.better(points, rows.against(None).margin(points))
 
 

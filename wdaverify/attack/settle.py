@@ -66,6 +66,8 @@ def confirmed(rows: Rows, points: Tensor, radius: Tensor | None = None) -> tuple
         trial = trial if radius is None else project(rows, trial, radius)
         reached = (rows.margin(trial) >= 0) & ~hit & trial.isfinite().all(1)
         best, hit = torch.where(reached[:, None], trial, best), hit | reached
+        if hit.all():
+            break
     return best, hit
 
 
@@ -92,15 +94,14 @@ def settle(victim: Victim, rows: Rows, points: Tensor, radius: float | None = No
     pushes = _ROUGH_PUSHES if victim.single else _FINE_PUSHES
     trials = [samples + (1 + push) * (crossing - samples) for push in pushes] + [firm[index].cpu().numpy()]
     left = np.arange(len(open_rows))
-    # Margins that survive another evaluation, also an exact one, are preferred.
-    for firm_share, wish in [(share, trial) for share in (victim.firm, 0.0) for trial in trials]:
+    # Margins that no rounding explains are preferred; only then comes exact arithmetic, which takes long.
+    for verdict, wish in [(verdict, trial) for verdict in (victim.surely_errs, victim.errs) for trial in trials]:
         trial = np.clip(wish[left], lower[left], upper[left])
         outputs = victim.judge(trial)
         distances = distances_up(trial, samples[left], rows.norm)
-        least = firm_share * np.abs(outputs).max(axis=1)
-        good = (margins(outputs, labels[left]) >= least) & (distances <= (np.inf if radius is None else radius))
-        if firm_share == 0.0 and good.any():
-            good[good] = victim.errs(trial[good], labels[left[good]], outputs[good])
+        good = (margins(outputs, labels[left]) >= 0) & (distances <= (np.inf if radius is None else radius))
+        if good.any():
+            good[good] = verdict(trial[good], labels[left[good]], outputs[good])
         place = open_rows[left[good]]
         result.points[place], result.distances[place] = trial[good], distances[good]
         result.targets[place] = leading(outputs[good], labels[left[good]])

@@ -1,13 +1,14 @@
 """What is attacked, and the verdict on its points.
 
-Attacks step in float32 and settle distances in float64. Verdicts, the margins that say whether a point is adversarial, are always
-float64: NumPy's forward pass of a `Network`, or the module itself after conversion to float64, where neither tf32 nor bf16 exist.
-A callable is judged as it computes (`attack.logits`).
+Attacks step in float32 and settle distances in float64. Verdicts, whether a point is adversarial, are proved for a `Network`: by
+interval arithmetic about its float64 logits, and in exact arithmetic where that leaves them open. A module is judged in float64
+after conversion, where neither tf32 nor bf16 exist; a callable as it computes (`attack.logits`), without tf32.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +16,17 @@ import torch
 
 from wdaverify._errors import InputError, ModelError
 from wdaverify.attack.logits import evaluation
+from wdaverify.bounds.interval import interval_bounds
+from wdaverify.domain import Regions
 from wdaverify.ir.exact import exact_forward
 from wdaverify.ir.network import Network
 from wdaverify.losses import exact_margin, margins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from wdaverify._types import BoolArray, IntArray, Matrix, Vector
     from wdaverify.attack.logits import Model
-
-_SOFT = 1e-12
-"""Margins below this size, relative to the largest logit, are decided in exact arithmetic."""
 
 _ROUNDING, _SINGLE_ROUNDING = 1e-6, 1e-3
 """Two evaluations of one point, relative to the largest logit, never differ by more; the second for models in float32."""
@@ -62,7 +62,7 @@ class Victim:
     rounding
         How much two evaluations of one point may differ, relative to the largest logit.
     firm
-        Margins of this size, relative to the largest logit, survive another evaluation.
+        Margins of this size, relative to the largest logit, survive another evaluation of a module or callable.
     name, digest
         For messages; and a hash of the weights and the structure.
 
@@ -118,20 +118,40 @@ class Victim:
         close: BoolArray = np.isclose(one, other, rtol=self.rounding, atol=self.rounding * scale, equal_nan=True)
         return np.asarray(close.all(axis=1))
 
+    def surely_errs(self, points: Matrix, labels: IntArray, outputs: Matrix) -> BoolArray:
+        """Which points (B, n) with judged `outputs` (B, K) are errors whatever rounding did, (B,).
+
+        Of a network this is proved, by interval arithmetic rounded outward; of other models the margin is at least `firm`,
+        relative to the largest logit.
+        """
+        if self.network is None:
+            return np.asarray(margins(outputs, labels) >= self.firm * np.abs(outputs).max(axis=1))
+        return self._enclosed(points, labels)[0]
+
     def errs(self, points: Matrix, labels: IntArray, outputs: Matrix) -> BoolArray:
-        """Which points (B, n) with judged `outputs` (B, K) are errors; near 0 the margin of a network is taken exactly."""
-        found = margins(outputs, labels)
-        errors = found >= 0
-        if self.network is not None:
-            for k in np.flatnonzero(np.abs(found) < _SOFT * np.abs(outputs).max(axis=1)):
-                errors[k] = exact_margin(exact_forward(self.network, points[k].tolist()), int(labels[k]))[0] >= 0
-        return np.asarray(errors)
+        """Which points (B, n) with judged `outputs` (B, K) are errors; of a network in exact arithmetic."""
+        if self.network is None:
+            return np.asarray(margins(outputs, labels) >= 0)
+        errors, possible = self._enclosed(points, labels)
+        for k in np.flatnonzero(possible & ~errors):
+            errors[k] = exact_margin(exact_forward(self.network, points[k].tolist()), int(labels[k]))[0] >= 0
+        return errors
+
+    def _enclosed(self, points: Matrix, labels: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Which points are errors of the network for all values, and for some, that rigorous intervals leave to its logits."""
+        assert self.network is not None
+        bounds = interval_bounds(self.network, Regions(points, points))
+        lower, upper = bounds.lower[self.network.output].copy(), bounds.upper[self.network.output].copy()
+        everyone = np.arange(len(points))
+        own = lower[everyone, labels], upper[everyone, labels]
+        lower[everyone, labels] = upper[everyone, labels] = -np.inf
+        return np.asarray(lower.max(axis=1) >= own[1]), np.asarray(upper.max(axis=1) >= own[0])
 
     def judge(self, points: Matrix) -> Matrix:
         """The float64 logits (R, K) by which points (R, n) are judged."""
         if self.network is not None:
             return self.network.compiled.forward(points)
-        with torch.no_grad():
+        with torch.no_grad(), _without_tf32() if self.single else nullcontext():
             outputs = self.exact(torch.as_tensor(points, device=self.device))
         return np.asarray(outputs.cpu().numpy(), dtype=np.float64)
 
@@ -159,6 +179,18 @@ def _shape(wanted: Sequence[int] | int | None) -> tuple[int, ...] | None:
     if not shape or isinstance(wanted, bool):
         raise InputError(f"input_shape is {wanted!r}; give the sizes of one sample, such as (3, 32, 32)")
     return shape
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Products of float32 numbers as they are, also on a GPU."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def _digest(model: Model, shape: tuple[int, ...] | None) -> str:
