@@ -49,6 +49,26 @@ def test_changed_external_data_are_another_instance(tmp_path: Path) -> None:
     assert instance.key(0, None) not in (before, changed)
 
 
+def test_external_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    file, folders = _external(tmp_path), ("a", "b")
+    content = onnx.ModelProto.FromString(file.read_bytes())
+    for tensor, folder in zip(content.graph.initializer, folders, strict=True):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "w.bin").write_bytes((tmp_path / "w.bin").read_bytes())
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = f"{folder}/w.bin"
+    file.write_bytes(content.SerializeToString())
+    (tmp_path / "p.vnnlib").write_text("")
+    (tmp_path / "list.csv").write_text("m.onnx,p.vnnlib")
+    (instance,) = read_instances(tmp_path / "list.csv")
+    keys = {instance.key(0, None)}
+    for folder in folders:
+        (tmp_path / folder / "w.bin").write_bytes(b"other" * 50)
+        keys.add(instance.key(0, None))
+    assert len(keys) == 3
+
+
 def test_models_without_external_data_have_none(tmp_path: Path) -> None:
     nodes = [onnx.helper.make_node("MatMul", ["X", "location"], ["Y"])]
     content = model(nodes, {"location": np.ones((2, 2), np.float32)}, (1, 2))

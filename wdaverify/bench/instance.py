@@ -98,9 +98,10 @@ class Instance:
 
     def _external(self) -> dict[str, dict[str, str]]:
         """What the model stores in files beside it; nothing for most."""
-        known = _external_files(self.files["model"], _state(self.files["model"]))
+        model = self.files["model"]
+        known, folder = _external_files(model, _state(model)), model.parent
         found = [path for path in known if path.is_file()]
-        return {"external": {path.name: file_digest(path) for path in found}} if found else {}
+        return {"external": {str(path.relative_to(folder)): file_digest(path) for path in found}} if found else {}
 
 
 def file_digest(path: Path) -> str:

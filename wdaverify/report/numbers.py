@@ -11,6 +11,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decima
 MISSING = "\u2013"
 """Stands where there is no value."""
 
+_ALL = 17
+"""Significant digits that tell every two float64 apart."""
+
 _PLAIN = range(-5, 12)
 """Decimal exponents that are written without a power of ten."""
 
@@ -24,6 +27,15 @@ def shown(value: float | str | None, digits: int = 6) -> str:
     ('0.333333', '2', '∞', True, '1e-9', 'not a number')
     """
     return _written(value, digits, ROUND_HALF_EVEN)
+
+
+def exactly(value: float | str) -> str:
+    """A number with all its digits: a statement about a radius does not hold for a larger one.
+
+    >>> exactly(0.123456789), exactly(0.5)
+    ('0.123456789', '0.5')
+    """
+    return _written(value, _ALL, ROUND_HALF_EVEN)
 
 
 def shown_down(value: float | str | None, digits: int = 9) -> str:

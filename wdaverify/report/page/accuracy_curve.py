@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify.report.numbers import shown
+from wdaverify.report.numbers import shown, shown_up
 from wdaverify.report.page import style_of_plots as style
 from wdaverify.report.page.material import Figure, Section, Table, columns, number
 from wdaverify.report.transport_curve import transport_curve
@@ -34,9 +34,11 @@ def accuracy_curve(material: Material) -> Section:
     )  # a mixture of one part is the pointwise attack
     traces = [*_lines(material, curve), *_points(curve, series)]
     layout = style.layout("Wasserstein radius", "accuracy", yaxis={"range": [-0.02, 1.05], "tickformat": ".0%"})
-    ends = ", ".join(f"{shown(p['radius'])}: {shown(p['worst_case_accuracy'], 4)}" for p in curve)
+    ends = ", ".join(f"{shown(p['radius'])}: {shown_up(p['worst_case_accuracy'], 4)}" for p in curve)
     label = f"Accuracy over the radius: {shown(material.document['clean_accuracy'], 4)} on the data. {ends}."
-    rows = [[number(shown(p["radius"]), p["radius"]), *(number(shown(p[name]), p[name]) for name, *_ in series)] for p in curve]
+    rows = [
+        [number(shown(p["radius"]), p["radius"]), *(number(shown_up(p[name], 6), p[name]) for name, *_ in series)] for p in curve
+    ]
     table = Table(
         caption="Accuracies at every radius",
         headers=("radius", *(name for _, name, *_ in series)),

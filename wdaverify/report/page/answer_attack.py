@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING
 from typing import TYPE_CHECKING
 
-from wdaverify.report.numbers import percent, shown
+from wdaverify.report.numbers import exactly, percent, shown
 from wdaverify.report.page.answer_risk import threat
 from wdaverify.report.page.material import Section
 
@@ -22,16 +23,17 @@ def answer_attack(material: Material) -> Section:
     cards += [
         {
             "name": f"at radius {shown(point['radius'])}",
-            "value": percent(point["worst_case_accuracy"]),
-            "detail": f"pointwise {percent(point['robust_accuracy'])}",
+            "value": percent(point["worst_case_accuracy"], ROUND_CEILING),
+            "detail": f"pointwise {percent(point['robust_accuracy'], ROUND_CEILING)}",
             "badges": ["found"],
         }
         for point in curve[-_CARDS:]
     ]
     last = curve[-1]
     words = [
-        f"{document['method']} found a distribution {threat(material, shown(last['radius']))} on which the network is "
-        f"right {percent(last['worst_case_accuracy'])} of the time; on the data, {percent(document['clean_accuracy'])}.",
+        f"{document['method']} found a distribution {threat(material, exactly(last['radius']))} on which the network is "
+        f"right at most {percent(last['worst_case_accuracy'], ROUND_CEILING)} of the time; on the data, "
+        f"{percent(document['clean_accuracy'])}.",
         "An attack cannot say that no distribution is worse: the true worst-case accuracy is at most this. "
         "How far below it may lie, certify answers.",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wdaverify.report.numbers import shown, shown_bracket, shown_down, shown_up
+from wdaverify.report.numbers import shown_bracket, shown_down, shown_up
 from wdaverify.report.page.material import Section
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def answer_lipschitz(material: Material) -> Section:
     value = largest["value"]
     exact = sum(record["value"]["status"] == "exact" for record in constants)
     cards = [
-        {"name": f"largest constant, {largest['functional']}", "value": shown(value["upper"]),
+        {"name": f"largest constant, {largest['functional']}", "value": shown_up(value["upper"], 6),
          "detail": shown_bracket(value["lower"], value["upper"]), "badges": [value["status"], value["evidence"]]},
         {"name": "constants", "value": f"{exact} of {len(constants)}", "detail": "exact", "badges": []},
     ]  # fmt: skip

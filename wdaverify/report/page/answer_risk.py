@@ -6,7 +6,7 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import TYPE_CHECKING, Any
 
-from wdaverify.report.numbers import percent, percent_bracket, shown, shown_bracket, shown_down, shown_up
+from wdaverify.report.numbers import exactly, percent, percent_bracket, shown, shown_bracket, shown_down, shown_up
 from wdaverify.report.page.material import Section
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _middle(lower: float | str, upper: float | str, *, exact: bool) -> str:
 
 def _sentences(material: Material, point: dict[str, Any], *, rate: bool) -> list[str]:
     """What the bracket at a radius means."""
-    risk, radius = point["worst_case_risk"], shown(point["radius"])
+    risk, radius = point["worst_case_risk"], exactly(point["radius"])
     near = threat(material, radius)
     loss = material.document["loss"]
     if rate:

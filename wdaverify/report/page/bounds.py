@@ -33,7 +33,7 @@ def _risks(document: dict[str, Any]) -> Table:
         rows[0] += [number(shown_up(upper, 6), upper, marked=True), number(MISSING, None)]
     for bound in document["bounds"]:
         largest = max((float(v) for v in bound["constants"].values()), default=None)
-        row = [Cell(bound["name"]), number(shown(largest), largest)]
+        row = [Cell(bound["name"]), number(shown_up(largest, 6), largest)]
         for point, risk in zip(curve, bound["worst_case_risk"], strict=True):
             above = float(risk) - float(point["worst_case_risk"]["upper"])
             applies = bool(bound["constants"])
@@ -50,7 +50,8 @@ def _constants(document: dict[str, Any], labels: list[str]) -> Table:
     """The constants of the certificates, label by label."""
     used = [b for b in document["bounds"] if any(label in b["constants"] for label in labels)]
     rows = [
-        [Cell(label), *(number(shown(b["constants"].get(label)), b["constants"].get(label)) for b in used)] for label in labels
+        [Cell(label), *(number(shown_up(b["constants"].get(label), 6), b["constants"].get(label)) for b in used)]
+        for label in labels
     ]
     headers = ["functional", *(b["name"] for b in used)]
     return Table(caption="Their Lipschitz constants", headers=headers, rows=rows, numeric=columns(*range(1, len(headers))))

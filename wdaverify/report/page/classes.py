@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from wdaverify.report.numbers import percent, shown
+from wdaverify.report.numbers import percent, shown, shown_up
 from wdaverify.report.page.material import Cell, Section, Table, columns, number
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _row(material: Material, label: int, plan: TransportPlan | None, uppers: dic
         wrong, positive = sum(d == 0 for d in known), [d for d in known if d > 0]
         nearest = min(positive, default=None)
         middle = statistics.median_high(known) if known else None
-        cells += [number(str(wrong), wrong), number(shown(nearest, 5), nearest), number(shown(middle, 5), middle)]
+        cells += [number(str(wrong), wrong), number(shown_up(nearest, 5), nearest), number(shown_up(middle, 5), middle)]
     if plan is not None:
         own = [atom for atom in plan.atoms if atom.label == label]
         moved = math.fsum(atom.mass for atom in own if atom.cost > 0)
