@@ -7,17 +7,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import wdaverify as wv
 from tests.attack_cases import FAST, NAMES, NORMS, check, labelled
 from tests.networks import mlp, random_mlp
 from tests.strategies import degenerate_networks, small_networks
+from wdaverify._types import Norm
 from wdaverify.attack.options import AttackOptions
+from wdaverify.attack.settle import distances_up
 from wdaverify.ir.evaluate import forward
 from wdaverify.ir.exact import exact_forward
 from wdaverify.losses import margins
+from wdaverify.transport import exact_distance
 
 
 def _true(network, data, found, box=None):
@@ -99,12 +102,24 @@ def test_boxes_without_width_and_without_ends():
     _true(network, data, free, wv.Box.whole_space())
 
 
-@pytest.mark.parametrize("order", [1.0, 1.5, 2.0, 7.0])
-def test_kappa_keeps_the_budget(order):
-    for kappa in (1.0, 1.25, 4.0, 1e3):
-        options = AttackOptions(kappa=kappa)
-        assert options.reach(0.3, order) ** order / kappa == pytest.approx(0.3**order, rel=1e-12)
-        assert options.reach(0.3, np.inf) == 0.3
+@given(st.floats(1, 1e300), st.floats(1e-300, 1e3), st.sampled_from([Fraction(1), Fraction(3, 2), Fraction(2), Fraction(7)]))
+@example(3.0, 0.1, Fraction(1))
+@example(1e308, 10.0, Fraction(1))
+def test_kappa_keeps_the_budget_exactly(kappa, radius, order):
+    """``1/kappa reach^p <= r^p`` in rational arithmetic, with p = a/b raised to b; and hardly less is asked."""
+    reach, (a, b) = AttackOptions(kappa=kappa).reach(radius, float(order)), order.as_integer_ratio()
+    ratio = (Fraction(reach) / Fraction(radius)) ** a / Fraction(kappa) ** b
+    assert ratio <= 1
+    assert ratio >= 1 - Fraction(1, 10**11) or reach == np.finfo(float).max
+    assert AttackOptions(kappa=kappa).reach(radius, np.inf) == AttackOptions().reach(radius, float(order)) == radius
+
+
+@given(st.lists(st.integers(-40, 40), min_size=1, max_size=4), st.sampled_from(list(Norm)), st.integers(-1074, -1000))
+def test_distances_of_the_least_numbers_are_not_too_small(units, norm, exponent):
+    point = np.ldexp(np.array([units], dtype=float), exponent)
+    found = distances_up(point, np.zeros_like(point), norm)[0]
+    assert Fraction(float(found)) ** (2 if norm is Norm.L2 else 1) >= exact_distance(point[0], 0 * point[0], norm)
+    assert (found == 0) == (not any(units))
 
 
 def test_the_mixture_of_kappa_is_a_distribution_of_the_ball():

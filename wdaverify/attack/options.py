@@ -12,6 +12,9 @@ from wdaverify._option_checks import is_real
 from wdaverify.attack.device import device_of
 from wdaverify.attack.methods import METHODS, Method
 
+_ROUNDING = 2.0**-42
+"""Of ``kappa^(1/p)``, relative: half an ulp of the exponent counts ``log kappa <= 710`` times."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackOptions:
@@ -71,5 +74,7 @@ class AttackOptions:
         return self.steps or own.steps, self.restarts or own.restarts
 
     def reach(self, radius: float, order: float) -> float:
-        """How far the points of an attack in the ball may lie from their samples."""
-        return radius if math.isinf(order) else radius * self.kappa ** (1 / order)
+        """How far the points of an attack in the ball may lie from their samples, rounded down: the budget is kept."""
+        if math.isinf(order) or self.kappa == 1:
+            return radius
+        return math.nextafter(radius * self.kappa ** (1 / order) * (1 - _ROUNDING), 0.0)

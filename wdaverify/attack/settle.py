@@ -31,6 +31,9 @@ _ROUGH_PUSHES = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 _FINE_PUSHES = (0.0, *(10.0**e for e in range(-16, -5)))
 """Relative extensions tried on points whose margin falls short in the arithmetic that judges."""
 
+_NORMAL = 2.0**-1000
+"""Well above the least number of full precision."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -131,7 +134,9 @@ def distances_up(points: Matrix, samples: Matrix, norm: Norm) -> Vector:
         # n - 1 additions, n products, a root, the scaling, and the rounding of the gaps: each at most half an ulp, relative.
         largest = np.abs(gaps).max(axis=1)
         scaled = gaps / np.where(largest > 0, largest, 1.0)[:, None]
-        return np.asarray(largest * np.linalg.norm(scaled, ord=norm.order, axis=1) * (1 + (points.shape[1] + 8) * 2.0**-52))
+        lengths = largest * np.linalg.norm(scaled, ord=norm.order, axis=1) * (1 + (points.shape[1] + 8) * 2.0**-52)
+        # Subnormal numbers have no relative precision: two products have lost up to half of their unit each.
+        return np.asarray(np.where((lengths > 0) & (lengths < _NORMAL), np.nextafter(lengths, np.inf), lengths))
     # The exact error of each difference (Knuth's TwoSum of point and -sample): round up where the gap fell short.
     taken = gaps - points
     error = (points - (gaps - taken)) + (-samples - taken)
