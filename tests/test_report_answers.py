@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import wdaverify as wv
-from wdaverify.report.numbers import exactly
+from wdaverify.report.numbers import MISSING, exactly
 from wdaverify.report.page.accuracy_curve import accuracy_curve
 from wdaverify.report.page.answer_attack import answer_attack
 from wdaverify.report.page.answer_distance import answer_distance
 from wdaverify.report.page.answer_lipschitz import answer_lipschitz
 from wdaverify.report.page.answer_risk import answer_risk
+from wdaverify.report.page.bounds import bounds
 from wdaverify.report.page.classes import classes
+from wdaverify.report.page.constants import constants
+from wdaverify.report.page.distances import distances
+from wdaverify.report.page.evidence import evidence
 from wdaverify.report.page.material import Material
+from wdaverify.transport import Atom, TransportPlan
 
 BALL = {"norm": "l2", "order": 2.0}
 
@@ -77,9 +83,77 @@ def test_a_bound_is_stated_for_no_larger_radius(radius):
     (stated,) = re.findall(r"distance (\S+) ", sentence)
     assert float(stated) == radius
     assert stated == exactly(radius)
+    assert "any distribution on the domain within" in sentence
 
 
 def test_the_largest_constant_is_not_stated_too_small():
     record = {"functional": "margin:0-1", "norm": "l2", "value": _bracket(1.0, 1.2345671)}
     section = answer_lipschitz(Material(document={"kind": "lipschitz", "constants": [record], "interrupted": False}))
     assert section.values["cards"][0]["value"] == "1.23457"
+
+
+def _risk_by_distances(order: float) -> Material:
+    """Class 0 errs as it is with sample 0, and loses half of sample 1 in the larger plan; class 1 is left alone."""
+    data = wv.Dataset(np.zeros((4, 1)), [0, 0, 0, 1], weights=[1, 2, 1, 4])
+    distances = [_bracket(0.0, 0.0), _bracket(0.25, 0.25), _bracket(0.5, "inf"), _bracket(0.125, 0.5)]
+    records = [{"sample": k, "label": int(data.y[k]), "distance": d} for k, d in enumerate(distances)]
+    curve = [{"radius": r, "worst_case_risk": _bracket(0.25, 0.25)} for r in (0.5, 0.125)]
+
+    def plan(*moves: tuple[int, float, float]) -> TransportPlan:
+        atoms = [Atom(source=k, label=int(data.y[k]), mass=m, cost=c, point=np.zeros(1)) for k, m, c in moves]
+        return TransportPlan(tuple(atoms))
+
+    plans = [plan((0, 0.125, 0.0), (1, 0.125, 0.25), (1, 0.125, 0.0), (2, 0.125, 0.0), (3, 0.5, 0.0)), plan((3, 1.0, 0.5))]
+    document = {"kind": "risk", "distances": records, "curve": curve, "threat": {"norm": "l2", "order": order}, "options": BALL}
+    return Material(document=document, data=data, plans=plans)
+
+
+@pytest.mark.parametrize("order", [1.0, np.inf])
+def test_classes_fare_as_their_samples_do(order):
+    section = classes(_risk_by_distances(order))
+    assert section is not None
+    table = section.values["table"]
+    assert list(table.headers)[-2:] == ["mass that moves at 0.5", "mass on errors at 0.5"]
+    rows = [[cell.text.replace("\u00a0", "") for cell in row] for row in table.rows]
+    assert rows[0] == ["0", "3", "50%", "1", "0.25", "0.25", "12.5%", "25%"]
+    assert rows[1] == ["1", "1", "50%", "0", "0.5", "0.5", "0%", "0%"]
+
+
+def test_distances_are_listed_by_their_upper_ends_rounded_outwards():
+    material = _distances(_bracket(0.1, "inf"), _bracket(0.2, 1 / 3), _bracket(2 / 3, 2 / 3))
+    for record in material.document["distances"]:
+        record["target"] = None
+    section = distances(material)
+    assert section is not None
+    rows = [[cell.text for cell in row] for row in section.values["table"].rows]
+    assert [row[0] for row in rows] == ["1", "2", "0"]
+    assert [row[4:6] for row in rows] == [["0.2", "0.333333334"], ["0.666666666", "0.666666667"], ["0.1", "∞"]]
+
+
+def test_constants_are_rounded_outwards():
+    record = {"functional": "margin:0-1", "norm": "l2", "value": _bracket(1 / 3, 2 / 3)}
+    section = constants(Material(document={"kind": "lipschitz", "constants": [record]}))
+    assert section is not None
+    (row,) = section.values["table"].rows
+    assert [cell.text for cell in row] == ["margin:0-1", "l2", "0.333333333", "0.666666667", "bracket", "checked"]
+
+
+def test_other_certificates_are_above_the_upper_end():
+    curve = [{"radius": r, "worst_case_risk": _bracket(0.25, upper)} for r, upper in ((0.1, 0.5), (0.2, "inf"))]
+    other = {"name": "other", "constants": {"label:0": 2 / 3}, "worst_case_risk": [0.75, "inf"]}
+    none = {"name": "none", "constants": {}, "worst_case_risk": ["inf", "inf"]}
+    section = bounds(Material(document={"kind": "risk", "curve": curve, "bounds": [other, none]}))
+    assert section is not None
+    rows = [[cell.text for cell in row] for row in section.values["table"].rows]
+    assert rows[1] == ["other", "0.666667", "0.75", "0.25", "∞", MISSING]
+    assert rows[2] == ["none", MISSING, MISSING, MISSING, MISSING, MISSING]
+
+
+def test_a_check_is_offered_only_where_something_is_proved():
+    kinds = ("proved", "checked", "checked", "solver")
+    material = _distances(*(_bracket(0.0, 1.0, kind) for kind in kinds))
+    section = evidence(replace(material, certificate="d.json"))
+    assert [(each["name"], each["count"]) for each in section.values["kinds"]] == [("proved", 1), ("checked", 2), ("solver", 1)]
+    assert section.values["check"] == "wdaverify check d.json"
+    assert evidence(material).values["check"] == ""
+    assert evidence(replace(_distances(_bracket(0.0, 1.0)), certificate="d.json")).values["check"] == ""

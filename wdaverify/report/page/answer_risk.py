@@ -58,13 +58,13 @@ def _sentences(material: Material, point: dict[str, Any], *, rate: bool) -> list
         upper, lower = percent(risk["upper"], ROUND_CEILING), percent(risk["lower"], ROUND_FLOOR)
         words = [
             f"The network errs on {percent(material.document['nominal_risk'])} of the data. "
-            f"It errs on at most {upper} of any distribution {near}; the distribution shown below reaches {lower}."
+            f"It errs on at most {upper} of any distribution on the domain {near}; the one shown below reaches {lower}."
         ]
     else:
         words = [
             f"The expected {loss} loss is {shown(material.document['nominal_risk'])} on the data. "
-            f"It is at most {shown_up(risk['upper'], 6)} under any distribution {near}; the one shown below "
-            f"reaches {shown_down(risk['lower'], 6)}."
+            f"It is at most {shown_up(risk['upper'], 6)} under any distribution on the domain {near}; the one shown "
+            f"below reaches {shown_down(risk['lower'], 6)}."
         ]
     if risk["status"] != "exact":
         words.append("The bracket is not closed: the truth lies anywhere between its ends. More time may narrow it.")

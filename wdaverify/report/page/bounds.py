@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from wdaverify.report.numbers import MISSING, shown, shown_up
@@ -35,12 +36,12 @@ def _risks(document: dict[str, Any]) -> Table:
         largest = max((float(v) for v in bound["constants"].values()), default=None)
         row = [Cell(bound["name"]), number(shown_up(largest, 6), largest)]
         for point, risk in zip(curve, bound["worst_case_risk"], strict=True):
+            if not bound["constants"]:
+                row += [number(MISSING, None)] * 2
+                continue
             above = float(risk) - float(point["worst_case_risk"]["upper"])
-            applies = bool(bound["constants"])
-            row += [
-                number(shown_up(risk, 6) if applies else MISSING, risk if applies else None),
-                number(shown(above, 3) if applies else MISSING, above if applies else None),
-            ]
+            # two infinite bounds differ by no number
+            row += [number(shown_up(risk, 6), risk), number(MISSING if math.isnan(above) else shown(above, 3), above)]
         rows.append(row)
     numeric = columns(*range(1, len(headers)))
     return Table(caption="Upper bounds of the same risk, for comparison", headers=headers, rows=rows, numeric=numeric)
