@@ -12,6 +12,7 @@ import wdaverify as wv
 from tests.attack_cases import FAST, check, labelled
 from tests.networks import random_mlp
 from wdaverify._errors import InputError
+from wdaverify.attack.settle import distances_up, leading
 from wdaverify.attack.victim import Victim
 
 BALL = wv.WassersteinBall(0.1, order=2)
@@ -111,6 +112,21 @@ def test_files_that_were_edited_are_refused(written, tmp_path, changes):
     with pytest.raises(InputError, match="journal") as caught:
         _attack(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_outside_the_domain_is_refused(written, tmp_path):
+    """Its distance and its logits are right; only the box speaks against it."""
+    found, name, content = written
+    victim = Victim(NETWORK, 4, device="cpu")
+    beyond = DATA.x + 20 * (found.points - DATA.x)
+    outputs = victim.judge(beyond)
+    outside = ((beyond < 0) | (beyond > 1)).any(axis=1)
+    (i, *_) = np.flatnonzero(victim.errs(beyond, DATA.y, outputs) & outside)
+    values = {"points": beyond, "distances": distances_up(beyond, DATA.x, BALL.norm), "at_points": outputs}
+    changes = {key: _set(i, value[i]) for key, value in values.items()} | {"targets": _set(i, leading(outputs, DATA.y)[i])}
+    (tmp_path / name).write_bytes(_edited(content, **changes))
+    with pytest.raises(InputError, match="outside the domain"):
+        _attack(tmp_path)
 
 
 def test_points_that_only_rounding_speaks_against_are_sought_again(written, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from wdaverify.report.page.constants import constants
 from wdaverify.report.page.distances import distances
 from wdaverify.report.page.evidence import evidence
 from wdaverify.report.page.material import Material
+from wdaverify.report.page.risk_curve import risk_curve
 from wdaverify.transport import Atom, TransportPlan
 
 BALL = {"norm": "l2", "order": 2.0}
@@ -157,3 +158,23 @@ def test_a_check_is_offered_only_where_something_is_proved():
     assert section.values["check"] == "wdaverify check d.json"
     assert evidence(material).values["check"] == ""
     assert evidence(replace(_distances(_bracket(0.0, 1.0)), certificate="d.json")).values["check"] == ""
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, np.inf])
+def test_curves_of_open_distances_are_told_apart(order):
+    """Far lower ends of distances are upper ends of the risk: here 1 above, and below only the sample that errs as it is."""
+    material = _distances(_bracket(0.0, 0.0), _bracket(0.0, "inf"), _bracket(0.0, 1e9), _bracket(0.0, "inf"))
+    document = material.document | {"loss": "zero-one", "nominal_risk": 0.25, "bounds": []}
+    point = {"radius": 0.5, "worst_case_risk": _bracket(0.25, 1.0), "multiplier": 0.0, "plan": {"atoms": []}}
+    document |= {"kind": "risk", "curve": [point], "threat": {"norm": "l2", "order": order}}
+    section = risk_curve(replace(material, document=document))
+    upper, lower = (section.values["figure"].traces[k]["y"] for k in (0, 1))
+    assert (min(upper), max(lower)) == (1.0, pytest.approx(0.25, abs=1e-8))
+    assert [cell.text for cell in section.values["table"].rows[0]][:4] == ["0.5", "0.25", "1", "0.75"]
+
+
+def test_ends_in_the_table_of_risks_are_rounded_outwards():
+    point = {"radius": 0.5, "worst_case_risk": _bracket(1 / 3, 2 / 3), "multiplier": 0.0, "plan": {"atoms": []}}
+    document = {"kind": "risk", "loss": "hinge", "nominal_risk": 0.25, "bounds": [], "distances": [], "curve": [point]}
+    section = risk_curve(Material(document=document | {"threat": BALL}))
+    assert [cell.text for cell in section.values["table"].rows[0]][1:4] == ["0.333333333", "0.666666667", "0.34"]
