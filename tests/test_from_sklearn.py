@@ -165,3 +165,23 @@ def test_the_file_must_be_named_and_writable(tmp_path):
     model.out_activation_ = "softmax"
     with pytest.raises(wv.InputError, match="cannot be written"):
         wv.from_sklearn(model, onnx_file=tmp_path / "none" / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("scaler", "change"),
+    [
+        (StandardScaler(), {"with_std": False}),
+        (StandardScaler(), {"with_mean": False}),
+        (RobustScaler(), {"with_centering": False}),
+        (RobustScaler(), {"with_scaling": False}),
+        (MinMaxScaler(), {"clip": True}),
+    ],
+)
+def test_parameters_that_are_changed_after_the_fit_count_as_in_transform(scaler, change):
+    model = make_pipeline(scaler, MLPClassifier((5,), **SOLVER)).fit(X, Y)
+    before = model.predict_proba(POINTS)
+    model[0].set_params(**change)
+    assert np.abs(model.predict_proba(POINTS) - before).max() > 1e-3
+    found = logits(wv.from_sklearn(model), POINTS)
+    shares = np.exp(found - found.max(axis=1, keepdims=True))
+    assert shares / shares.sum(axis=1, keepdims=True) == pytest.approx(model.predict_proba(POINTS), abs=1e-9)

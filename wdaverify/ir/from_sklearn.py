@@ -170,7 +170,8 @@ def _write_mlp(model: _OnnxWriter, mlp: Any) -> list[str]:
 
 def _standard(model: _OnnxWriter, scaler: Any) -> None:
     """``(x - mean) / scale``."""
-    _shift_and_divide(model, scaler.mean_ if scaler.with_mean else None, scaler.scale_)
+    # its parameters count as they are now: transform looks at them anew
+    _shift_and_divide(model, scaler.mean_ if scaler.with_mean else None, scaler.scale_ if scaler.with_std else None)
 
 
 def _robust(model: _OnnxWriter, scaler: Any) -> None:
