@@ -17,6 +17,7 @@ from wdaverify.domain import Box
 from wdaverify.functionals import expand_functionals
 from wdaverify.gradients.question import GradientLimits
 from wdaverify.growth.ground import check_domain
+from wdaverify.growth.groups import groups, work
 from wdaverify.growth.methods import METHODS, ORACLES, Run
 from wdaverify.growth.options import LipschitzOptions
 from wdaverify.growth.record import Interrupted, LipschitzConstant
@@ -29,7 +30,7 @@ from wdaverify.search.result import End
 from wdaverify.transport import parse_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from wdaverify._types import Norm
     from wdaverify.feature_domain import Domain
@@ -216,17 +217,17 @@ class _Pass:
         KeyboardInterrupt
             If an oracle was interrupted; its answers are kept.
         """
-        groups = list(_groups(functionals))
-        left = sum(_work(group) for group in groups)
+        parts = list(groups(functionals))
+        left = sum(work(group) for group in parts)
         end = self._options.deadline
         until = end if self._box.bounded or end.unlimited else Deadline.after((1.0 - _SLOPES) * end.remaining)
-        for group in groups:
-            share = Deadline.after(None if until.unlimited else until.remaining * _work(group) / left)
+        for group in parts:
+            share = Deadline.after(None if until.unlimited else until.remaining * work(group) / left)
             self._answer(group, share)
             if progress is not None:
                 for constant in self.constants(group):
                     progress(constant)
-            left -= _work(group)
+            left -= work(group)
         if not self._box.bounded:
             self._find_slopes(functionals)
 
@@ -290,18 +291,3 @@ class _Pass:
         """The slope; one that was not reached is at least 0 and at most the constant (docs/theory.md, "The whole space")."""
         known = self._slopes.get((functional.plus, functional.minus, norm))
         return known or Slope(functional=functional, norm=norm, value=replace(constant, lower=0.0), direction=None)
-
-
-def _groups(functionals: Sequence[Functional]) -> Iterator[list[Functional]]:
-    """Those that share a network together, every loss by itself."""
-    shared = [f for f in functionals if f.loss is None]
-    if shared:
-        yield shared
-    for functional in functionals:
-        if functional.loss is not None:
-            yield [functional]
-
-
-def _work(group: Sequence[Functional]) -> int:
-    """Weight of a group in sharing out time: its linear forms."""
-    return sum(len(functional.plus) for functional in group)
