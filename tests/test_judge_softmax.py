@@ -18,6 +18,7 @@ import wdaverify as wv
 from tests.judge_drafts import Layers, write
 from tests.judge_mutations import mutate
 from tests.judge_truth import Truth
+from wdaverify.check import softmax
 from wdaverify.check.claims import Case
 from wdaverify.check.num import Rejected
 from wdaverify.check.program import Program
@@ -213,3 +214,14 @@ def test_stated_losses_are_compared_as_they_are(logits, exponent, label):
             accepted = False
         assert fact or not accepted
         assert accepted or not fact or abs(value) > 4000 or value < 0
+
+
+def test_exponentials_of_corners_count_by_their_upper_ends(monkeypatch):
+    """With e^0 known to lie in [0.9, 1.1] only, log 2 is no offset above log(1 + e^0), and log 2.1 is."""
+    exact = softmax.exp
+    wide = Fraction(9, 10), Fraction(11, 10)
+    monkeypatch.setattr(softmax, "exp", lambda q: exact(q) if q else wide)
+    rows = [[{"a": [0, []], "b": b}] * 2 for b in ("6932/10000", "7420/10000")]
+    with pytest.raises(Rejected, match="below log-sum-exp"):
+        targets(identity(2), 0, rows[0])
+    assert len(targets(identity(2), 0, rows[1])) == 2
