@@ -81,7 +81,7 @@ def test_a_domain_that_is_no_box(command, tmp_path, monkeypatch, capsys):
     assert "plain boxes" in notes[0]
 
 
-def test_an_operator_that_the_judge_does_not_follow(tmp_path, monkeypatch, capsys):
+def test_an_operator_without_proofs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     written(tmp_path, [helper.make_node("Abs", ["x"], ["h"]), helper.make_node("MatMul", ["h", "w"], ["y"])])
     notes, proved = said(capsys, *COMMANDS["distance"])
