@@ -126,9 +126,7 @@ def _judged_stages(network: Network, limit: Deadline) -> list[str] | str:
         return "the model did not come from a file"
     if hashlib.sha256(source.content).hexdigest() != source.sha256:  # weights were put into the content when it was read
         return f"{source.file} keeps weights in a file beside it, and a proof is about one file; export with external_data=False"
-    return (
-        stages_of(network) or f"{source.file} has operators for which no proofs are written (docs/trust.md names those that have)"
-    )
+    return stages_of(network) or f"{source.file} has operators, or uses of them, that no proof covers (see docs/trust.md)"
 
 
 def _part(deadline: Deadline) -> Deadline:
