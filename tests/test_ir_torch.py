@@ -72,6 +72,15 @@ def test_modules_that_are_not_piecewise_linear() -> None:
         from_torch(nn.Linear(2, 2), (3,))
 
 
+def test_a_wrong_input_shape_is_named_with_the_cause() -> None:
+    with pytest.raises(ModelError) as caught:
+        from_torch(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()), (64,))
+    message = str(caught.value)
+    assert "for an input of shape [1, 64]" in message
+    assert "conv2d" in message  # what torch says, and none of the exporter's advice
+    assert message.isprintable()
+
+
 def test_cast_like_is_the_identity_between_floats() -> None:
     like = np.zeros(1, dtype=np.float64)
     nodes = [node("CastLike", ["X", "like"], ["d"]), node("CastLike", ["d", "X"])]

@@ -29,6 +29,10 @@ class Deadline:
         """Seconds left, never negative; ``inf`` without a limit."""
         return math.inf if math.isinf(self.at) else max(0.0, self.at - time.monotonic())
 
+    def slice(self, seconds: float, part: float) -> Deadline:
+        """A deadline at most `seconds` from now that takes at most that part of the time left."""
+        return Deadline.after(min(seconds, part * self.remaining))
+
     @property
     def unlimited(self) -> bool:
         """Whether there is no limit at all."""

@@ -125,7 +125,8 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool)
         )
     if files.output is not None:
         with progress.stage("proofs", quiet=quiet):
-            certificate.save(files.output, proof=proof)
+            reason = certificate.save(files.output, proof=proof)
+        text.no_proof(reason, files.output, quiet=quiet)
     for row in text.certificate_lines(certificate):
         text.line(row)
     text.line("upper bounds of the same risk by Lipschitz constants, for comparison:")

@@ -82,7 +82,7 @@ def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
     if files.output is not None:
         if proof and not interrupted:
             with progress.stage("proofs", quiet=files.quiet):
-                _save_proved(document, files.output, network, samples, found, search)
+                _save_proved(document, files.output, network, samples, found, search, quiet=files.quiet)
         else:
             json.write(document, files.output)
     for record in found:
@@ -111,8 +111,13 @@ def _save_proved(
     samples: Dataset,
     found: Sequence[AdversarialDistance],
     search: opt.Search,
+    *,
+    quiet: bool,
 ) -> None:
     """The JSON file with proofs of the distances."""
     from wdaverify.proof.distances import save_distances
 
-    save_distances(document, output, network, samples, found, domain=search.domain, norm=search.norm, options=search.options)
+    reason = save_distances(
+        document, output, network, samples, found, domain=search.domain, norm=search.norm, options=search.options
+    )
+    text.no_proof(reason, output, quiet=quiet)

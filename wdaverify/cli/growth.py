@@ -52,7 +52,9 @@ def certify_growth(files: Files, search: Search, *, proof: bool) -> int:
     )
     if files.output is not None:
         with progress.stage("proofs", quiet=files.quiet):
-            write_constants(document, files.output, network, constants, box, options, proof=proof and not interrupted)
+            write_constants(
+                document, files.output, network, constants, box, options, proof=proof and not interrupted, quiet=files.quiet
+            )
     text.line(f"model: {network}")
     text.line(unstable_line(network, box))
     show_constants(constants, interrupted=interrupted)

@@ -82,7 +82,9 @@ def lipschitz(
     )
     if output is not None:
         with progress.stage("proofs", quiet=quiet):
-            write_constants(document, output, network, constants, box, options, proof=not no_proof and not interrupted)
+            write_constants(
+                document, output, network, constants, box, options, proof=not no_proof and not interrupted, quiet=quiet
+            )
     text.line(f"model: {network}")
     text.line(f"domain: {box}")
     show_constants(constants, interrupted=interrupted)
@@ -99,6 +101,7 @@ def write_constants(
     options: LipschitzOptions,
     *,
     proof: bool,
+    quiet: bool,
 ) -> None:
     """The JSON file, with proofs of the constants unless they are not wanted."""
     from wdaverify.proof.constants import prove_constants
@@ -109,9 +112,10 @@ def write_constants(
         return
     sized = box.sized(network.inputs)
     deadline = options.deadline
-    save_proved(
+    reason = save_proved(
         document, output, network, lambda ledger: prove_constants(ledger, constants, sized), sources=Sources(), deadline=deadline
     )
+    text.no_proof(reason, output, quiet=quiet)
 
 
 def write_report(document: records.LipschitzDocument, files: opt.Files) -> None:

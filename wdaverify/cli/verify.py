@@ -59,7 +59,7 @@ def verify(
         if no_proof:
             json.write(document, output)
         else:
-            _save_proved(document, output, network, answer, str(property_file), chosen)
+            _save_proved(document, output, network, answer, str(property_file), chosen, quiet=quiet)
     _show(answer)
     return 0
 
@@ -71,13 +71,15 @@ def _save_proved(
     answer: PropertyAnswer,
     property_file: str,
     options: DistanceOptions,
+    *,
+    quiet: bool,
 ) -> None:
     """The JSON file with a proof of the verdict."""
     from wdaverify.proof.save import Sources, save_proved
     from wdaverify.proof.verdicts import prove_verdict
 
     sources = Sources(property=property_file)
-    save_proved(
+    reason = save_proved(
         document,
         output,
         network,
@@ -85,6 +87,7 @@ def _save_proved(
         sources=sources,
         deadline=options.deadline,
     )
+    text.no_proof(reason, output, quiet=quiet)
 
 
 def _document(network: Network, answer: PropertyAnswer, options: dict[str, object]) -> records.PropertyDocument:

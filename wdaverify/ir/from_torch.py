@@ -56,12 +56,22 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int]) -> Network:
             assert program is not None
             content = program.model_proto.SerializeToString()
     except Exception as error:  # the exporter raises many kinds
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"{name}: torch cannot export this module to ONNX: {reason[:300]}") from error
+        shape = list(example.shape)
+        raise ModelError(
+            f"{name}: torch cannot export this module to ONNX for an input of shape {shape}: {_cause(error)}"
+        ) from error
     finally:
         for part, training in modes:
             part.training = training
     return from_onnx(content, name=name)
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what went wrong: the exporter wraps it in advice about its own steps."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return "".join(c for c in first if c.isprintable())[:300]
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wdaverify.domain import Box
+from wdaverify.proof.distances import NOT_A_BOX
 from wdaverify.proof.priced_risks import prove_priced
 from wdaverify.proof.risks import prove_zero_one
 from wdaverify.proof.save import Sources, save_proved
@@ -26,8 +28,13 @@ _PROVERS: dict[str, Callable[[Ledger, RiskCertificate], None]] = {
 """What proves the risks of a loss."""
 
 
-def save_certificate(certificate: RiskCertificate, path: str | Path, *, proof: bool) -> None:
+def save_certificate(certificate: RiskCertificate, path: str | Path, *, proof: bool) -> str | None:
     """Write the file of kind ``risk``, and the points of large plans beside it before that.
+
+    Returns
+    -------
+    str or None
+        Why the file holds no proof though one was wanted; ``None`` otherwise.
 
     Raises
     ------
@@ -39,9 +46,9 @@ def save_certificate(certificate: RiskCertificate, path: str | Path, *, proof: b
     prover, source = _PROVERS.get(certificate.loss), certificate.data.source
     if not proof or prover is None or source is None or certificate.interrupted:
         json.write(document, target)
-        return
+        return _excuse(certificate) if proof else None
     deadline = certificate.options.deadline
-    save_proved(
+    reason = save_proved(
         document,
         target,
         certificate.network,
@@ -49,3 +56,13 @@ def save_certificate(certificate: RiskCertificate, path: str | Path, *, proof: b
         sources=Sources(data=source.file),
         deadline=deadline,
     )
+    return NOT_A_BOX if reason is not None and not isinstance(certificate.domain, Box) else reason
+
+
+def _excuse(certificate: RiskCertificate) -> str:
+    """Why no proof is even tried."""
+    if certificate.interrupted:
+        return "the search was interrupted"
+    if certificate.data.source is None:
+        return "the data did not come from a file"
+    return f"risks of the loss {certificate.loss} have none"

@@ -83,18 +83,24 @@ def save_distances(
     domain: Box | Domain,
     norm: Norm,
     options: DistanceOptions,
-) -> None:
-    """Write the file of kind ``distance`` with its proofs; arguments as of the search that found the distances."""
+) -> str | None:
+    """Write the file of kind ``distance`` with its proofs; arguments as of the search that found the distances.
+
+    Returns
+    -------
+    str or None
+        Why the file holds no proof; ``None`` if it holds one.
+    """
     box = box_of(domain, network.inputs)
     if box is None or data.source is None:
         json.write(document, path)
-        return
+        return NOT_A_BOX if box is None else "the data did not come from a file"
     question = DistanceQuestion(network, data, box, norm)
 
     def prove(ledger: Ledger) -> None:
         prove_distances(ledger, question, found)
 
-    save_proved(
+    return save_proved(
         document,
         path,
         network,
@@ -157,6 +163,10 @@ def class_target(network: Network, winner: int) -> Target:
     rows[:, winner] += 1.0
     others = [k for k in range(network.outputs) if k != winner]
     return Target(Question.of(rows[others], inputs=network.inputs), tuple(range(len(others))))
+
+
+NOT_A_BOX = "the judge reads domains that are plain boxes only, without frozen, whole, tied or weighted features"
+"""Why answers on other domains have no proof."""
 
 
 def box_of(domain: Box | Domain, inputs: int) -> Box | None:

@@ -7,6 +7,7 @@ an interrupt leaves nothing but, at worst, the plain report that was asked for.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def save_proved(
     solver: str = "highs",
     deadline: Deadline | None = None,
     beside: tuple[Path, ...] = (),
-) -> None:
+) -> str | None:
     """Write a report with every proof that is found and accepted; without any it is the plain report.
 
     Parameters
@@ -70,6 +71,11 @@ def save_proved(
     beside
         Files already beside the report that it names, which the judge reads too.
 
+    Returns
+    -------
+    str or None
+        Why the file holds no proof, in a line for people; ``None`` if it holds one.
+
     Raises
     ------
     InputError
@@ -79,10 +85,10 @@ def save_proved(
     """
     target = json.check_writable(path)
     limit = deadline or Deadline()
-    stages = None if limit.passed else stages_of(network)
-    if stages is None:
+    stages = _judged_stages(network, limit)
+    if isinstance(stages, str):
         json.write(document, target)
-        return
+        return stages
 
     def judged(candidate: Path) -> Verdict | None:
         if limit.passed:
@@ -98,16 +104,29 @@ def save_proved(
             for file in beside:
                 (folder / file.name).symlink_to(file.resolve())
             content = _accepted(document, ledger, stages, target, judged)
-            if content is None:
+            if isinstance(content, str):
                 json.write(document, target)
-                return
+                return content
             used = {stream["file"] for stream in ledger.proof(stages)["streams"] if "file" in stream}
             for name in sorted(used):
                 (folder / name).replace(target.resolve().parent / name)
             json.write_bytes(content, target)
+            return None
     except KeyboardInterrupt:
         json.write(document, target)
         raise
+
+
+def _judged_stages(network: Network, limit: Deadline) -> list[str] | str:
+    """The stages that a proof names, or why there can be none."""
+    if limit.passed:
+        return "the time limit left no time for one"
+    source = network.source
+    if source is None:
+        return "the model did not come from a file"
+    if hashlib.sha256(source.content).hexdigest() != source.sha256:  # weights were put into the content when it was read
+        return f"{source.file} keeps weights in a file beside it, and a proof is about one file; export with external_data=False"
+    return stages_of(network) or f"{source.file} has operators, or uses of them, that no proof covers (see docs/trust.md)"
 
 
 def _part(deadline: Deadline) -> Deadline:
@@ -117,27 +136,30 @@ def _part(deadline: Deadline) -> Deadline:
 
 def _accepted(
     document: Document, ledger: Ledger, stages: list[str], target: Path, judged: Callable[[Path], Verdict | None]
-) -> bytes | None:
-    """The report that the judge accepts, or ``None``."""
+) -> bytes | str:
+    """The report that the judge accepts, or why there is none."""
+    message = ""
     for _ in range(_REFUSALS):
         if not ledger.rests:
-            return None
+            late = ledger.deadline.passed
+            return "the time limit left too little time for one" if late else message or "nothing could be proved"
         content = _with_proof(document, ledger, stages)
         candidate = ledger.folder / target.name
         candidate.write_bytes(content)
         verdict = judged(candidate)
         if verdict is None:
-            return None
+            return "the time limit left no time to check it"
         if verdict.accepted:
             return content
+        message = f"the judge said {verdict.message}"
         claim, pointer = _CLAIM.search(verdict.message), _POINTER.search(verdict.message)
         if claim is not None and any(c["id"] == claim[1] for c in ledger.claims):
             ledger.without(claim[1])
         elif pointer is not None and pointer[1] in ledger.rests:
             ledger.unmark(pointer[1])
         else:
-            return None
-    return None
+            break
+    return message
 
 
 def _with_proof(document: Document, ledger: Ledger, stages: list[str]) -> bytes:

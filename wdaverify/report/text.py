@@ -19,6 +19,7 @@ from wdaverify._errors import WdaverifyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from typing import TextIO
 
     from wdaverify.attack.result import AttackResult
@@ -115,6 +116,12 @@ def _is_number(cell: str) -> bool:
 def warning(text: str) -> None:
     """Print one line of warning to standard error."""
     say(f"wdaverify: warning: {one_line(text)}", sys.stderr)
+
+
+def no_proof(reason: str | None, file: Path, *, quiet: bool) -> None:
+    """Say on standard error why a file holds no proof, if there is a reason to give."""
+    if reason is not None and not quiet:
+        say(f"wdaverify: note: {file} holds no proof: {one_line(reason)}", sys.stderr)
 
 
 def error(text: str) -> None:

@@ -149,15 +149,20 @@ class RiskCertificate:
             for k, point in enumerate(self.curve)
         ]
 
-    def save(self, path: str | Path, *, proof: bool = True) -> None:
+    def save(self, path: str | Path, *, proof: bool = True) -> str | None:
         """Write the JSON file of kind ``risk``; large plans keep their points in an `.npz` beside it.
 
         Parameters
         ----------
         proof
             Whether to prove the brackets again in records that ``wdaverify check`` follows; long ones become files beside it.
-            What is proved has evidence ``proved`` in the file. Models and data that come from no file, and other losses than the
-            zero-one loss, are not proved.
+            What is proved has evidence ``proved`` in the file. Models and data that come from no file, models with weights in
+            a second file, and domains other than boxes are not proved.
+
+        Returns
+        -------
+        str or None
+            Why the file holds no proof although one was wanted, in a line for people; ``None`` otherwise.
 
         Raises
         ------
@@ -177,7 +182,8 @@ class RiskCertificate:
         True
         """
         # proofs are made of certificates, in a room above this one, which this room therefore cannot import
-        import_module("wdaverify.proof.certificates").save_certificate(self, path, proof=proof)
+        reason: str | None = import_module("wdaverify.proof.certificates").save_certificate(self, path, proof=proof)
+        return reason
 
     def __str__(self) -> str:
         threat = f"order {self.ball.order:g}, {self.ball.norm}"

@@ -71,8 +71,8 @@ def certify(
     options
         How hard to search, and with what.
     comparison_time
-        Seconds that the Lipschitz constants for `RiskCertificate.bounds` may take after that, within the time limit of the
-        options; with 0 there are only those that need no search.
+        Seconds that the Lipschitz constants for `RiskCertificate.bounds` may take after that, and at most half of the time
+        that the options leave: the rest is for proofs. With 0 there are only those that need no search.
     progress
         Called with every finished `AdversarialDistance` (zero-one), or with the bracket as it stands (`exploration.Progress`).
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Vector
 
+COMPARISON_PART = 0.5
+"""Part of the time left after the search that constants for comparison may take; proofs need the rest."""
+
 SAMPLE_WISE = "sample-wise constants"
 THROUGH_HINGE = "the same through the hinge"
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError, DomainError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box
@@ -25,7 +24,7 @@ from wdaverify.ir.exact import exact_forward
 from wdaverify.parallel.hands import open_hands
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate
-from wdaverify.risk.comparison import constants_without_search
+from wdaverify.risk.comparison import COMPARISON_PART, constants_without_search
 from wdaverify.risk.cost_range import check_costs
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constants
@@ -131,7 +130,7 @@ def certify_by_prices(
     try:
         with open_hands(options.workers, options.executor, tasks=len(question.present), shared=[network]) as hands:
             seeker.close(radii, running.deadline, hands)
-        until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
+        until = running.deadline.slice(comparison_time, COMPARISON_PART)
         if not until.passed:
             points = _points(data, seeker.routes(max(radii)))
             constants.extend(in_units(loss_constants(margins, loss, points, until), weights))

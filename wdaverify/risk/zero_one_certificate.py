@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wdaverify._deadline import Deadline
 from wdaverify._errors import AuditError
 from wdaverify.bracket import Bracket, Evidence
 from wdaverify.domain import Box
@@ -22,7 +21,7 @@ from wdaverify.losses import exact_margin
 from wdaverify.risk.adversarial import AdversarialDistance, DistanceOptions, Interrupted
 from wdaverify.risk.audit import Auditor
 from wdaverify.risk.certificate import CurvePoint, RiskCertificate, radii_of
-from wdaverify.risk.comparison import NominalMargins, constants_by_search, constants_without_search, risk_bounds
+from wdaverify.risk.comparison import COMPARISON_PART, NominalMargins, constants_by_search, constants_without_search, risk_bounds
 from wdaverify.risk.margin_constants import Margins, largest_margins
 from wdaverify.risk.plan import worst_case_plan
 from wdaverify.risk.zero_one import zero_one_risk
@@ -80,7 +79,7 @@ def certify_by_distances(
         interrupted = False
     except Interrupted as stop:
         found, interrupted = stop.distances, True
-    until = Deadline(min(Deadline.after(comparison_time).at, running.deadline.at))
+    until = running.deadline.slice(comparison_time, COMPARISON_PART)
     if not interrupted and not until.passed:
         hull = hull_of(domain, data.x)
         margins = Margins(network=network, data=data, domain=hull, norm=ball.norm, solver=options.solver, seed=options.seed)
