@@ -1,6 +1,7 @@
 """The stages in which the judge lowers a model: their kinds and sizes, which every proof names.
 
-Only models are read whose stages are plain to see: products with constants, sums, rearrangements and ReLUs. The neurons of such
+Only models are read whose stages are plain to see: products with constants, sums, rearrangements and ReLUs, and whatever computes
+constants from constants. The neurons of such
 a model are those of our own network in the same order. Whatever else an ONNX file holds gives no stages, and no proof.
 
 Elements that do not depend on the input are constants and count in no stage. Whether one does is found by following which
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from wdaverify.ir.network import Network
 
-_AFFINE = frozenset({"Gemm", "MatMul", "Conv", "Add", "Sub", "Sum", "Neg", "Mul", "Div"})
+_AFFINE = frozenset({"Gemm", "MatMul", "Conv", "Add", "Sub", "Sum", "Neg", "Mul", "Div", "BatchNormalization"})
 _MOVING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Dropout"})
 
 
@@ -69,10 +70,8 @@ class _Walk:
         sizes = [d.dim_value or 1 for d in value.type.tensor_type.shape.dim]
         self._live[value.name] = np.ones(sizes, dtype=np.float32)
         for node in self._wanted():
-            if node.op_type == "Constant":
-                self._constants[str(node.output[0])] = numpy_helper.to_array(node.attribute[0].t)
-            elif not any(name in self._live for name in node.input):
-                raise ValueError("folds constants")
+            if not any(name in self._live for name in node.input):
+                self._fold(node)
             else:
                 self._live[str(node.output[0])] = self._through(node)
         return self._names
@@ -84,6 +83,12 @@ class _Walk:
                 wanted.update(node.input)
                 kept.append(node)
         return kept[::-1]
+
+    def _fold(self, node: onnx.NodeProto) -> None:
+        """Compute the results of a node that reads constants only."""
+        values = {name: self._constants[name] for name in node.input if name}
+        for name, value in zip(node.output, self._run(node, values, list(node.output)), strict=True):
+            self._constants[str(name)] = value
 
     def _through(self, node: onnx.NodeProto) -> NDArray[Any]:
         """Which elements of a node's result are live; notes its stage."""
@@ -97,6 +102,9 @@ class _Walk:
 
     def _evaluated(self, node: onnx.NodeProto, *, additive: bool) -> NDArray[Any]:
         """The node on live elements (1 or 0) and absolute weights; what is added to live elements counts nothing."""
+        if node.op_type == "BatchNormalization":
+            live, scale = self._live[str(node.input[0])], self._constants[str(node.input[1])]
+            return np.asarray(live * (scale != 0).reshape(-1, *[1] * (live.ndim - 2)))
         twin = onnx.NodeProto()
         twin.CopyFrom(node)
         if node.op_type in {"Neg", "Relu"}:
@@ -118,9 +126,11 @@ class _Walk:
                 values.append((constant != 0).astype(np.float32))
             else:
                 values.append(constant)
-        kinds = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
-                 for n, v in zip(node.input, values, strict=True)]  # fmt: skip
-        out = helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
-        model = helper.make_model(helper.make_graph([twin], "one", kinds, [out]), opset_imports=list(self._opsets))
-        found = ReferenceEvaluator(model).run([node.output[0]], dict(zip(node.input, values, strict=True)))
-        return np.asarray(cast("Any", found)[0])
+        return self._run(twin, dict(zip(node.input, values, strict=True)), [node.output[0]])[0]
+
+    def _run(self, node: onnx.NodeProto, values: dict[str, NDArray[Any]], wanted: list[str]) -> list[NDArray[Any]]:
+        """The results of one node."""
+        kinds = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in values.items()]
+        outs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in wanted]
+        model = helper.make_model(helper.make_graph([node], "one", kinds, outs), opset_imports=list(self._opsets))
+        return [np.asarray(v) for v in cast("list[Any]", ReferenceEvaluator(model).run(wanted, values))]
