@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import io
+import lzma
 import random
 import re
 import struct
@@ -181,7 +182,7 @@ def mutate_npz(rng: random.Random, content: bytes, others: Sequence[bytes]) -> b
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [(info.filename, archive.read(info)) for info in archive.infolist()]
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError, OSError, struct.error):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, RuntimeError, EOFError, OSError, struct.error):
         return mutate_bytes(rng, content, others)
     for _ in range(rng.choice((1, 1, 2))):
         i = rng.randrange(len(members)) if members else 0
