@@ -96,7 +96,7 @@ def _constants(model: Path, domain: str, norm: str, functionals: Sequence[str], 
     document = lipschitz_document(network, found, domain=box, options=record, seconds=0.0, interrupted=False)
 
     def save(path: Path) -> None:
-        lipschitz_command.write_constants(document, path, network, found, box, options, proof=True)
+        lipschitz_command.write_constants(document, path, network, found, box, options, proof=True, quiet=True)
 
     return Solved(save, {"model": model})
 
