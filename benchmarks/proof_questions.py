@@ -107,7 +107,7 @@ def _verdict(model: Path, question: Path, limit: float) -> Solved:
     document = verify_command._document(network, answer, {})
 
     def save(path: Path) -> None:
-        verify_command._save_proved(document, path, network, answer, str(question), options)
+        verify_command._save_proved(document, path, network, answer, str(question), options, quiet=True)
 
     return Solved(save, {"model": model, "property": question})
 

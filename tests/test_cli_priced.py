@@ -49,7 +49,7 @@ def test_the_file_holds_what_the_interface_promises(folder, capsys, loss):
     assert [entry["radius"] for entry in saved["curve"]] == [0.05, 0.0]
     first, nominal = saved["curve"]
     assert first["worst_case_risk"]["status"] == "exact"
-    assert first["worst_case_risk"]["evidence"] == ("checked" if loss == "cross-entropy" else "proved")
+    assert first["worst_case_risk"]["evidence"] == "proved"
     assert first["worst_case_risk"]["lower"] <= RISK[loss] + 1e-7
     assert first["worst_case_risk"]["upper"] >= RISK[loss] - 1e-7
     assert nominal["worst_case_risk"]["upper"] == pytest.approx(saved["nominal_risk"], abs=1e-12)
