@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify.ir.exact import exact_forward
-from wdaverify.log_sum_exp import cross_entropy_bracket
 from wdaverify.proof.ends import easier_upper, moved_lower, moved_upper
 from wdaverify.proof.loss_networks import with_margin
+from wdaverify.proof.nominal import losses_above
 from wdaverify.proof.numbers import nearby, written
 from wdaverify.proof.plans import exact_plan
 from wdaverify.proof.whole_space_constants import bounded_everywhere
@@ -51,15 +50,7 @@ class _GrowthProof:
         self._soft = certificate.loss == "cross-entropy"
         self._auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
         self._known: dict[tuple[int, float], str | None] = {}
-        self._nominal: list[Fraction] = [self._above(i) for i in range(certificate.data.count)]
-
-    def _above(self, sample: int) -> Fraction:
-        """The loss at a sample, or a short number above it."""
-        certificate = self._certificate
-        if not self._soft:
-            return self._auditor.loss(sample, certificate.data.x[sample])
-        logits = exact_forward(certificate.network, certificate.data.x[sample].tolist())
-        return nearby(cross_entropy_bracket(logits, int(certificate.data.y[sample]))[1], up=True)
+        self._nominal = losses_above(certificate, self._auditor)
 
     def _below(self, sample: int, point: Vector) -> Fraction:
         value = self._auditor.loss(sample, point)

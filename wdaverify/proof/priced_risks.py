@@ -23,6 +23,7 @@ from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
 from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
 from wdaverify.proof.growth_risks import prove_by_growth
+from wdaverify.proof.nominal import losses_above
 from wdaverify.proof.numbers import nearby, written
 from wdaverify.proof.plans import exact_cost, exact_plan
 from wdaverify.proof.powers96 import power, rational_order
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
-
-_PROHIBITIVE = 2.0**30
-"""The multiplier for the cross-entropy at radius 0, where it costs nothing."""
 
 _LOGARITHMIC = "cross-entropy"
 
@@ -81,8 +79,7 @@ class _RiskProof:
         lower = moved_lower(self._point.risk, plan.value)
         if lower is None:
             return
-        still = self._point.radius == 0.0 and not logarithmic
-        found = self._still() if still else self._upper() if self._priced() else None
+        found = self._still() if self._point.radius == 0.0 else self._upper() if self._priced() else None
         if found is None:
             return
         reason, upper = found
@@ -106,11 +103,12 @@ class _RiskProof:
         return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
     def _still(self) -> tuple[dict[str, Any], float] | None:
-        """At radius 0 no mass moves: the loss on the data, a rational number, is the risk, and no constant is needed."""
-        data = self._certificate.data
-        nominal = sum((w * self._auditor.loss(i, data.x[i]) for i, w in enumerate(data.fractions)), Fraction(0))
+        """At radius 0 no mass moves: the loss on the data is the risk, and no constant is needed."""
+        losses, logarithmic = losses_above(self._certificate, self._auditor), self._certificate.loss == _LOGARITHMIC
+        nominal = sum((w * v for w, v in zip(self._certificate.data.fractions, losses, strict=True)), Fraction(0))
         upper = moved_upper(self._point.risk, nominal)
-        return None if upper is None else ({"constants": []}, upper)
+        stated = {"at_sample": [written(v) for v in losses]} if logarithmic else {}
+        return None if upper is None else ({"constants": [], **stated}, upper)
 
     def _upper(self) -> tuple[dict[str, Any], float] | None:
         """The terms of all samples, and the end that they prove."""
