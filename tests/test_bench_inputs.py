@@ -112,6 +112,7 @@ def test_external_data_of_more_bytes_than_the_dims_are_not_read(tmp_path: Path) 
         b'{"key":"a"}',
         b'{"key":"\xff","outcome":{"verdict":"sat"}}',
         b"[" * 5000,
+        b'{"x":' + b"[" * 5000,
     ],
 )
 def test_whole_lines_that_are_no_outcome_are_refused_even_at_the_end(tmp_path: Path, record: bytes) -> None:

@@ -99,7 +99,7 @@ class Journal:
                     if record is None:
                         raise ValueError("its digest is wrong")
                     entry = msgspec.json.decode(record, type=Entry)
-                except ValueError as error:  # also what msgspec raises
+                except (ValueError, RecursionError) as error:  # also what msgspec raises; the latter: nested too deeply
                     raise InputError(f"{self._path}, line {number}: damaged ({error}); --restart begins anew") from None
                 self.finished[entry.key] = entry.outcome
                 whole += len(line)

@@ -28,8 +28,8 @@ FLOAT_TYPES = frozenset({1, 10, 11, 16})
 MAX_ELEMENTS = 2**26
 """Largest tensor that is ever built; a malformed shape must not take the machine's memory."""
 
-MAX_INPUTS = 2**22
-"""Most inputs of a network, 28 times those of ImageNet's: every step keeps some hundred bytes for each."""
+MAX_INPUTS = 2**21
+"""Most inputs of a network, 14 times those of ImageNet's: every step keeps some hundred bytes for each."""
 
 MAX_NONZEROS = 2**27
 """Largest number of coefficients of one affine map."""
