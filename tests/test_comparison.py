@@ -86,6 +86,9 @@ def test_iris_has_all_certificates_in_order(tmp_path):
     assert headers == ["certificate", "constant", "risk at 0", "above", "risk at 0.005", "above", "risk at 0.02", "above"]
     assert [row[0] for row in rows] == ["this one", *ALL]
     assert float(rows[-1][7]) == pytest.approx(bounds[SAMPLE_WISE].worst_case_risk[2] - certificate.risk.upper, rel=1e-2)
+    for row, bound in zip(rows[1:], certificate.bounds, strict=True):  # what is printed is an upper bound, too
+        assert all(float(row[2 + 2 * k]) >= risk for k, risk in enumerate(bound.worst_case_risk))
+        assert float(row[1]) >= max(bound.constants.values())
     certificate.save(tmp_path / "c.json")
     saved = json.loads((tmp_path / "c.json").read_text())["bounds"]
     assert [bound["name"] for bound in saved] == ALL

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wdaverify._errors import WdaverifyError
+from wdaverify.report.numbers import shown, shown_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -180,18 +181,19 @@ def certificate_lines(certificate: RiskCertificate) -> list[str]:
 def comparison_table(certificate: RiskCertificate) -> tuple[list[str], list[list[str]]]:
     """Headers and rows: what every other certificate says at every radius, and how far that is above this one's upper end.
 
-    The constant shown is the largest.
+    The constant shown is the largest. Ends are rounded upwards, so that what is printed is a bound too.
     """
     headers = ["certificate", "constant"]
     for point in certificate.curve:
         headers += [f"risk at {point.radius:g}", "above"]
     rows = [["this one", "-"]]
     for point in certificate.curve:
-        rows[0] += [f"{point.risk.upper:.6g}", "-"]
+        rows[0] += [shown_up(point.risk.upper, 6), "-"]
     for bound in certificate.bounds:
-        row = [bound.name, f"{max(bound.constants.values()):.6g}" if bound.constants else "-"]
+        row = [bound.name, shown_up(max(bound.constants.values()), 6) if bound.constants else "-"]
         for point, risk in zip(certificate.curve, bound.worst_case_risk, strict=True):
-            row += [f"{risk:.6g}", f"{risk - point.risk.upper:.3g}"] if bound.constants else ["-", "-"]
+            above = "-" if math.isinf(point.risk.upper) else shown(risk - point.risk.upper, 3)
+            row += [shown_up(risk, 6), above] if bound.constants else ["-", "-"]
         rows.append(row)
     return headers, rows
 
