@@ -57,14 +57,19 @@ def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
     return np.asarray(np.maximum(np.cumsum(gains, axis=1).max(axis=1, initial=0.0), 0.0))
 
 
+def by_lines(norm: Norm | None, order: float) -> bool:
+    """Whether powers of lengths are bounded by lines: all but lengths themselves and the squares of l2."""
+    return order > 1.0 and not (norm is Norm.L2 and order == 2.0)
+
+
 def largest_power(forms: Matrix, area: Area, prices: Vector, order: float) -> tuple[Vector, Vector, Vector]:
-    """`largest` for l1 and linf and any p > 1, by the best line ``t^p >= alpha t - beta`` of each form; also alpha and beta (R,).
+    """`largest` for any p > 1, by the best line ``t^p >= alpha t - beta`` of each form; also alpha and beta (R,).
 
     Lines are tangents, ``beta = (p - 1) (alpha / p)^(p / (p - 1))``, raised a little; the bound is convex in alpha.
     """
     assert area.center is not None
     room = np.maximum(area.upper - area.center, area.center - area.lower)
-    far = float(room.max(initial=0.0) if area.norm is Norm.LINF else room.sum())
+    far = float(np.linalg.norm(room, ord=(area.norm or Norm.L1).order))
 
     def line(alpha: Vector) -> Vector:
         return np.asarray((order - 1.0) * (alpha / order) ** (order / (order - 1.0)) * (1.0 + 2.0**-40))

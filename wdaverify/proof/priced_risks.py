@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify._types import Norm
 from wdaverify.domain import Box
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.proof.area import Area
@@ -23,7 +22,7 @@ from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
 from wdaverify.proof.cubes import Cubes
 from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
-from wdaverify.proof.growth_risks import prove_by_growth
+from wdaverify.proof.growth_risks import GrowthProof
 from wdaverify.proof.nominal import loss_above, losses_above
 from wdaverify.proof.numbers import nearby, written
 from wdaverify.proof.plans import exact_cost, exact_plan
@@ -46,16 +45,16 @@ _ATTEMPTS = 4
 
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
-    box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None:
-        return
-    if not box.bounded and certificate.ball.order == 1.0:
-        prove_by_growth(ledger, certificate)
+    box, order = box_of(certificate.domain, certificate.network.inputs), certificate.ball.order
+    exact = rational_order(order) if math.isfinite(order) else Fraction(1)
+    if box is None or exact is None:
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     cubes = None if box.bounded else Cubes(ledger, certificate.network, certificate.ball.norm)
+    growth = None if box.bounded or math.isinf(order) else GrowthProof(ledger, certificate, exact)
     for k, point in enumerate(certificate.curve):
-        _RiskProof(ledger, certificate, box, cubes, auditor, k, point).prove()
+        if growth is None or point.radius == 0.0 or not growth.prove(f"/curve/{k}/worst_case_risk", point):
+            _RiskProof(ledger, certificate, box, cubes, auditor, k, point).prove()
 
 
 class _RiskProof:
@@ -89,7 +88,7 @@ class _RiskProof:
         lower = moved_lower(self._point.risk, plan.value)
         if lower is None:
             return
-        found = self._still() if self._point.radius == 0.0 else self._upper() if self._priced() else None
+        found = self._still() if self._point.radius == 0.0 else self._upper()
         if found is None:
             return
         reason, upper = found
@@ -105,10 +104,6 @@ class _RiskProof:
         """The loss at a point, or a short number below it."""
         value = self._auditor.loss(sample, point)
         return nearby(value, up=False) if self._certificate.loss == _LOGARITHMIC else value
-
-    def _priced(self) -> bool:
-        """Whether there is a rule for this cost: in l2 only for lengths and their squares."""
-        return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
     def _still(self) -> tuple[dict[str, Any], float] | None:
         """At radius 0 no mass moves: the loss on the data is the risk, and no constant is needed."""
