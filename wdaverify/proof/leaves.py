@@ -194,11 +194,11 @@ class BoundLeaves:
             evidence.line, lowered, price = (float(alpha[0]), float(beta[0])), price * float(beta[0]), price * float(alpha[0])
             if area.norm is not Norm.L2:
                 return float(values[0])
-        if area.norm is Norm.L2 and (curved or self._order == 1.0):
+        if area.norm is Norm.L2 and price > 0.0 and (curved or self._order == 1.0):
             vector = euclidean_vector(forms[0], area, price, bits + 6)
             evidence.along = {k: float(v) for k, v in enumerate(vector) if v}
             return float(along_vector(forms, area, vector)[0]) + lowered
-        return float(largest(forms, area, np.array([price]), self._order)[0])
+        return float(largest(forms, area, np.array([price]), self._order)[0]) + lowered
 
 
 def _leaf(kind: str, evidence: Evidence) -> Record:
