@@ -211,6 +211,22 @@ def no_transport(folder: Path) -> dict[str, Any]:
     return draft.prove([upper, lower])
 
 
+def cube(folder: Path) -> dict[str, Any]:
+    """Order 2 on R: all mass goes 1/2 to the right, to m = 0; at lambda 1 nothing farther than 1 away is worth as much."""
+    draft, threat = _priced(folder, "margin", "margin", (0.0, 0.0))
+    draft.document["domain"], draft.document["threat"]["order"] = "Rn", 2.0
+    threat.update(order=2)
+    lip = {"id": "k", "kind": "lip", "functional": "margin:1-0", "norm": "l1", "value": 1}
+    price = {"id": "p", "kind": "price", "sample": 0, "norm": "l1", "p": 2, "lambda": 1, "loss": "margin", "value": "-1/4"}
+    price["within"] = {"radius": 1, "lip": "k"}
+    upper = {"id": "u", "kind": "risk_upper", **threat, "lambda": 1, "terms": [{"price": [["p", 1]]}], "value": 0}
+    lower = {"id": "l", "kind": "risk_lower", **threat, "atoms": [[0, ["3/2"], 1]], "value": 0, "about": _ENDS[0]}
+    upper["about"] = _ENDS[1]
+    # d^2 >= d - 1/4, and d^2 >= 0
+    tree = (split(0), leaf("bound", young=[1, "1/4"]), leaf("bound", young=[0, 0]))
+    return draft.prove([lip, price, upper, lower], stream("k", leaf("jac")), stream("p", *tree))
+
+
 def maximum(folder: Path) -> dict[str, Any]:
     """`max`, `point`, and constants instead of terms: risk of f itself is at most f(x_0) + radius * 1."""
     draft = Draft(folder, RAMP, "risk", domain={"lower": 0.0, "upper": 4.0}, loss="linear", objective=[[0, 1]])
@@ -236,7 +252,7 @@ EXAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     f.__name__: f
     for f in (
         sat, unsat, lipschitz, label_constant, loss_constants, slope, distance, zero_one, margin, hinge, cross_entropy,
-        whole_ball, maximum, no_transport,
+        whole_ball, maximum, no_transport, cube,
     )
 }  # fmt: skip
 """Name to a function that writes the files and returns the document; every one of them is true and accepted."""

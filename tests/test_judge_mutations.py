@@ -32,6 +32,7 @@ KNOWN: dict[str, Known] = {
     "cross_entropy": (dr.CLASSES, [(1.0, 0)], None),
     "whole_ball": (dr.CLASSES, [(1.0, 0)], None),
     "no_transport": (dr.CLASSES, [(1.0, 0)], None),
+    "cube": (dr.CLASSES, [(1.0, 0)], None),
     "maximum": (dr.RAMP, [(1.0, 0)], None),
 }
 

@@ -20,10 +20,10 @@ from tests.judge_mutations import mutate
 from tests.judge_truth import Truth
 from wdaverify.check import softmax
 from wdaverify.check.claims import Case
+from wdaverify.check.losses import at_least, at_most
 from wdaverify.check.num import Rejected
 from wdaverify.check.program import Program
 from wdaverify.check.report import check
-from wdaverify.check.risk import at_least, at_most
 from wdaverify.check.softmax import targets
 
 SEEDS = st.integers(0, 2**48)

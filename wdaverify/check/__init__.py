@@ -17,7 +17,8 @@ In the order in which a reviewer reads them:
 ``context``, ``concave``, ``engine``   what is known at a node, and the rule `query` that bounds everything
 ``adjoint``, ``mixing``                the same for gradients
 ``stream``, ``tree``                   records, and why the leaves of a stream cover its claim
-``claims``, ``softmax``, ``questions`` what each claim says, and what its stream must prove
+``claims``, ``losses``                 what each claim says, and the losses that claims speak about
+``softmax``, ``far``, ``questions``    what the stream of a claim must prove
 ``points``, ``risk``                   claims by exact evaluation; risks from prices, distances, constants and plans
 ``binding``, ``report``                what the report says is compared with what was proved
 =====================================  ==================================================================================

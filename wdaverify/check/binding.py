@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from .claims import Case, Claim, coefficients, functional
+from .losses import members_of, proves_label
 from .num import Rejected, exp, shown
-from .points import members_of, proves_label
 from .risk import Threat
 
 End: TypeAlias = "Fraction | float"

@@ -29,7 +29,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "lip": ("functional norm value", "round of k price"),
     "liplow": ("functional norm value", "pair at"),
     "slope": ("objective norm value", "cutoff round"),
-    "price": ("sample norm p lambda loss value", "objective ce ball cutoff round"),
+    "price": ("sample norm p lambda loss value", "objective ce ball within cutoff round"),
     "risk_upper": ("radius order norm loss value", "objective lambda terms constants at_sample"),
     "risk_lower": ("radius order norm loss atoms value", "objective points"),
     "all": ("of value", ""),

@@ -9,6 +9,7 @@ from typing import Any
 from .adjoint import exact_gradient
 from .claims import Case, Claim, functional
 from .context import Context
+from .losses import margin, proves_label
 from .num import Rejected, exp, power
 from .questions import question
 from .tree import float_text
@@ -28,11 +29,6 @@ def length(d: Sequence[Fraction], norm: str) -> Fraction:
 def squared(value: Fraction, norm: str) -> Fraction:
     """A non-negative number as `length` measures it."""
     return value**2 if norm == "l2" else value
-
-
-def margin(outputs: Sequence[Fraction], label: int) -> Fraction:
-    """``max_(j != y) f_j - f_y``."""
-    return max(v for j, v in enumerate(outputs) if j != label) - outputs[label]
 
 
 def _sat(case: Case, claim: Claim) -> None:
@@ -180,22 +176,6 @@ def _all(case: Case, claim: Claim) -> None:
             raise Rejected(f"claim {member.id} has a larger value")
     if len({(m.kind, m.get("norm")) for m in members}) > 1:
         raise Rejected("the members are of different kinds or norms")
-
-
-def members_of(case: Case, claim: Claim) -> list[Claim]:
-    """The claims that an ``all`` claim combines; any other one alone."""
-    return [case.claims[name] for name in claim["of"]] if claim.kind == "all" else [claim]
-
-
-def proves_label(case: Case, claim: Claim, label: int, norm: str) -> bool:
-    """Whether a ``lip`` claim or an ``all`` of them bounds the constants of all margins j - label."""
-    pairs = set()
-    for member in members_of(case, claim):
-        if member.kind == "lip" and member["norm"] == norm:
-            kind, outputs = functional(case, member["functional"])
-            if kind == "margin":
-                pairs.add(frozenset(outputs))
-    return all(frozenset((j, label)) in pairs for j in case.others(label))
 
 
 def _lip_of_cross_entropy(case: Case, claim: Claim) -> None:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from .claims import NORMS, Case, Claim, functional
 from .context import Cost, End, Question, Target
+from .far import half_width
 from .num import Rejected, end_number, number, shown, whole
 from .program import Form, extend_margin
 from .softmax import targets as softmax_targets
@@ -24,16 +25,21 @@ def question(case: Case, claim: Claim) -> Question:
     return replace(found, bits=bits, stated=claim.value)
 
 
-def _ball(case: Case, found: Question, i: int, norm: str, radius: Fraction) -> Question:
-    """Narrow the root box to the ball about sample i, and allow its row."""
+def _cube(case: Case, found: Question, i: int, radius: Fraction) -> Question:
+    """Narrow the root box to the cube about sample i."""
     if radius < 0:
         raise Rejected("a radius is negative")
     x = case.center(i)
     low: list[End] = [v - radius if lo is None else max(lo, v - radius) for v, lo in zip(x, found.low, strict=True)]
     high: list[End] = [v + radius if hi is None else min(hi, v + radius) for v, hi in zip(x, found.high, strict=True)]
+    return replace(found, low=low, high=high)
+
+
+def _ball(case: Case, found: Question, i: int, norm: str, radius: Fraction) -> Question:
+    """Narrow the root box to that of the ball about sample i, and allow its row."""
     square = norm == "l2"
-    cost = Cost(norm, Fraction(2 if square else 1), x)
-    return replace(found, low=low, high=high, cost=cost, ball=radius**2 if square else radius)
+    cost = Cost(norm, Fraction(2 if square else 1), case.center(i))
+    return replace(_cube(case, found, i, radius), cost=cost, ball=radius**2 if square else radius)
 
 
 def _cutoff(claim: Claim) -> Fraction | None:
@@ -158,6 +164,8 @@ def _price(case: Case, claim: Claim) -> Question:
         raise Rejected(f"loss {shown(loss)} of a price")
     cost = Cost(claim["norm"], order, case.center(i))
     found = Question(case.program, case.low, case.high, targets, cost=cost, multiplier=multiplier, cutoff=_cutoff(claim))
+    if "within" in claim.fields:
+        return _cube(case, found, i, half_width(case, claim))
     return _claimed_ball(case, claim, found)
 
 

@@ -12,11 +12,11 @@ from fractions import Fraction
 from typing import Any
 
 from .claims import Case, Claim, coefficients
-from .num import Rejected, end_number, exp, number, power, shown, whole
-from .points import length, margin, members_of, proves_label, squared
+from .losses import at_most, bounds_growth, exact_loss, loss_above
+from .num import Rejected, end_number, number, power, shown, whole
+from .points import length, squared
 from .tree import float_text
 
-_FAR = Fraction(4096)
 LOSSES = ("zero-one", "margin", "hinge", "ce", "linear")
 
 
@@ -48,45 +48,21 @@ class Threat:
             self.values[i] = self.case.program.output_values(list(self.case.center(i)))
         return self.values[i]
 
+    def label(self, i: int) -> int:
+        """The label of sample i; the linear loss has none."""
+        return self.case.label(self.case.sample(i)) if self.loss != "linear" else 0
+
     def value(self, f: Sequence[Fraction], label: int) -> Fraction:
         """The exact loss; for the cross-entropy there is none."""
-        if self.loss == "linear":
-            return sum((w * f[k] for k, w in self.objective.items()), Fraction(0))
-        self.case.others(label)
-        m = margin(f, label)
-        if self.loss == "zero-one":
-            return Fraction(1 if m >= 0 else 0)
-        if self.loss == "margin":
-            return m
-        if self.loss == "hinge":
-            return max(Fraction(0), 1 + m)
-        raise Rejected("the cross-entropy has no exact value")
+        return exact_loss(self.case, self.loss, f, label, self.objective)
 
     def nominal(self, i: int, stated: Any) -> Fraction:
         """An upper bound of the loss at sample i; that of the cross-entropy is stated and verified."""
-        label = self.case.label(self.case.sample(i)) if self.loss != "linear" else 0
-        self.case.sample(i)
-        if self.loss != "ce":
-            return self.value(self.outputs(i), label)
-        value, f = number(stated, "at_sample"), self.outputs(i)
-        if not at_least(value, f, label):
-            raise Rejected(f"at_sample of sample {i} is below the loss")
-        return value
+        return loss_above(self.case, self.loss, self.case.sample(i), self.outputs(i), self.objective, stated)
 
-
-def at_least(value: Fraction, f: Sequence[Fraction], label: int) -> bool:
-    """Whether ``value >= log sum_j e^(f_j - f_y)``: both sides times e^-m, m the largest margin or 0; far terms count e^-4096."""
-    m = max(f) - f[label]
-    rest = value - m
-    return rest > _FAR or exp(rest)[0] >= sum((exp(max(v - f[label] - m, -_FAR))[1] for v in f), Fraction(0))
-
-
-def at_most(value: Fraction, f: Sequence[Fraction], label: int) -> bool:
-    """Whether ``value <= log sum_j e^(f_j - f_y)``, likewise; far terms count nothing."""
-    m = max(f) - f[label]
-    rest = value - m
-    terms = [v - f[label] - m for v in f]
-    return rest < -_FAR or exp(rest)[1] <= sum((exp(t)[0] for t in terms if t >= -_FAR), Fraction(0))
+    def bounded_by(self, constant: Claim, i: int) -> bool:
+        """Whether a constant bounds the growth of the loss of sample i."""
+        return bounds_growth(self.case, constant, self.loss, self.label(i), self.norm, self.objective)
 
 
 def risk_upper(case: Case, claim: Claim) -> None:
@@ -151,7 +127,7 @@ def _priced(threat: Threat, terms: Sequence[Any]) -> Fraction:
             value = _mixture(threat, i, term["price"], multiplier)
         elif set(term) in ({"lip"}, {"lip", "at_sample"}) and threat.order == 1:
             constant = threat.case.earlier(term["lip"], ("lip", "all"))
-            if not _bounds_loss(threat, constant, i) or constant.value is None or constant.value > multiplier:
+            if not threat.bounded_by(constant, i) or constant.value is None or constant.value > multiplier:
                 raise Rejected(f"term {i}: claim {constant.id} does not bound the growth of this loss by lambda")
             value = threat.nominal(i, term.get("at_sample"))
         else:
@@ -194,21 +170,6 @@ def _same_price(threat: Threat, i: int, price: Claim) -> None:
         raise Rejected(f"claim {price.id} is a price of another order, or on a ball")
 
 
-def _bounds_loss(threat: Threat, constant: Claim, i: int) -> bool:
-    """Whether a constant bounds the growth of the loss of label y_i in this norm."""
-    members = members_of(threat.case, constant)
-    if threat.loss == "linear":
-        names = [f"logit:{k}" for k, w in threat.objective.items() if len(threat.objective) == 1 and abs(w) <= 1]
-        return len(members) == 1 and members[0].get("functional") in names and members[0]["norm"] == threat.norm
-    if threat.loss == "zero-one":
-        return False
-    label = threat.case.label(i)
-    own = {"ce": f"loss:cross-entropy:{label}"}.get(threat.loss, f"loss:margin:{label}")
-    if constant.kind == "lip" and constant["functional"] == own and constant["norm"] == threat.norm:
-        return True
-    return proves_label(threat.case, constant, label, threat.norm)
-
-
 def _by_constants(threat: Threat) -> Fraction:
     """Nominal risk plus radius times the largest constant of a label that occurs; at every order from 1.
 
@@ -223,9 +184,9 @@ def _by_constants(threat: Threat) -> Fraction:
     total, largest = Fraction(0), Fraction(0)
     covered: dict[int, Fraction] = {}
     for i, w in enumerate(threat.weights):
-        key = threat.case.label(i) if threat.loss != "linear" else 0
+        key = threat.label(i)
         if threat.radius > 0 and key not in covered:
-            fitting = [c.value for c in claims if c.value is not None and _bounds_loss(threat, c, i)]
+            fitting = [c.value for c in claims if c.value is not None and threat.bounded_by(c, i)]
             if not fitting:
                 raise Rejected(f"no constant bounds the loss of label {key}")
             covered[key] = min(fitting)
@@ -277,7 +238,7 @@ def _cost(threat: Threat, k: int, mass: Fraction, step: Sequence[Fraction]) -> F
 
 def _loss_there(threat: Threat, k: int, x: list[Fraction], i: int, stated: Any) -> Fraction:
     f = threat.case.program.output_values(x)
-    label = threat.case.label(i) if threat.loss != "linear" else 0
+    label = threat.label(i)
     if threat.loss != "ce":
         if stated is not None:
             raise Rejected(f"atom {k} states a loss, which is computed: {shown(stated)}")

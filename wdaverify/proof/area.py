@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -44,12 +44,17 @@ class Area:
         object.__setattr__(self, "upper", np.array([float_above(v) for v in self.high]))
 
     @staticmethod
+    def cube(box: Box, center: Vector, radius: Fraction, norm: Norm) -> Area:
+        """``X cut with [x - r, x + r]``, exactly; costs are lengths from the center, which have no limit."""
+        ends = [(Fraction(c) - radius, Fraction(c) + radius) for c in center.tolist()]
+        low = tuple(max(Fraction(v), a) if np.isfinite(v) else a for v, (a, _) in zip(box.lower, ends, strict=True))
+        high = tuple(min(Fraction(v), b) if np.isfinite(v) else b for v, (_, b) in zip(box.upper, ends, strict=True))
+        return Area(low, high, center, norm)
+
+    @staticmethod
     def ball(box: Box, center: Vector, radius: float, norm: Norm) -> Area:
-        """``X`` cut with the ball of a sample: the box is ``X cut with [x - r, x + r]``, exactly."""
-        exact, reach = [Fraction(v) for v in center.tolist()], Fraction(radius)
-        low = tuple(max(Fraction(a), c - reach) if np.isfinite(a) else c - reach for a, c in zip(box.lower, exact, strict=True))
-        high = tuple(min(Fraction(b), c + reach) if np.isfinite(b) else c + reach for b, c in zip(box.upper, exact, strict=True))
-        return Area(low, high, center, norm, radius)
+        """``X`` cut with the ball of a sample, in its cube."""
+        return replace(Area.cube(box, center, Fraction(radius), norm), radius=radius)
 
     @property
     def round(self) -> bool:

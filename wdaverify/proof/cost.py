@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _HALVINGS = 40
 """Of the interval in which the best multiplier of a euclidean ball is sought."""
 
-_THIRDS = 90
-"""Steps of the search for a line, which keep two thirds each; the bound may have a kink there, where an error counts in full."""
+_BISECTIONS = 60
+"""Of the interval in which the best length of a euclidean step is sought, whose form may have a kink there."""
 
 _LINE_BITS = 44
 """Significant bits of slopes of lines below powers."""
@@ -57,28 +57,54 @@ def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
     return np.asarray(np.maximum(np.cumsum(gains, axis=1).max(axis=1, initial=0.0), 0.0))
 
 
-def largest_power(forms: Matrix, area: Area, prices: Vector, order: float) -> tuple[Vector, Vector, Vector]:
-    """`largest` for l1 and linf and any p > 1, by the best line ``t^p >= alpha t - beta`` of each form; also alpha and beta (R,).
+def by_lines(norm: Norm | None, order: float) -> bool:
+    """Whether powers of lengths are bounded by lines: all but lengths themselves and the squares of l2."""
+    return order > 1.0 and not (norm is Norm.L2 and order == 2.0)
 
-    Lines are tangents, ``beta = (p - 1) (alpha / p)^(p / (p - 1))``, raised a little; the bound is convex in alpha.
+
+def largest_power(forms: Matrix, area: Area, prices: Vector, order: float) -> tuple[Vector, Vector, Vector]:
+    """`largest` for any p > 1, by the best line ``t^p >= alpha t - beta`` of each form; also alpha and beta (R,).
+
+    Lines are tangents, ``beta = (p - 1) (alpha / p)^(p / (p - 1))``, raised a little, at the length of the best point.
+    """
+    alpha = _shortened(order * _best_length(forms, area, prices, order) ** (order - 1.0), _LINE_BITS)
+    beta = (order - 1.0) * (alpha / order) ** (order / (order - 1.0)) * (1.0 + 2.0**-40)
+    return largest(forms, area, prices * alpha, 1.0) + prices * beta, alpha, np.asarray(beta)
+
+
+def _best_length(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
+    """The length (R,) at which a form, at its largest for every length, exceeds the priced power most.
+
+    For l1 and linf the form's rise is concave and piecewise linear in the length, with slopes s_k up to lengths b_k: the best
+    length is ``max_k min(b_k, c_k)`` with ``price p c_k^(p - 1) = s_k``. In l1 coordinates move one after another, the largest
+    coefficient first; in linf all of them at once, until each has no more room.
     """
     assert area.center is not None
-    room = np.maximum(area.upper - area.center, area.center - area.lower)
-    far = float(room.max(initial=0.0) if area.norm is Norm.LINF else room.sum())
+    sizes, room = np.abs(forms), np.maximum(np.where(forms > 0, area.upper - area.center, area.center - area.lower), 0.0)
+    if area.norm is Norm.L2:
+        return _best_euclidean(sizes, room, prices, order)
+    ranks = np.argsort(-sizes if area.norm is Norm.L1 else room, axis=1)
+    sizes, room = np.take_along_axis(sizes, ranks, axis=1), np.take_along_axis(room, ranks, axis=1)
+    if area.norm is Norm.L1:
+        slopes, ends = sizes, np.cumsum(room, axis=1)
+    else:
+        slopes, ends = np.cumsum(sizes[:, ::-1], axis=1)[:, ::-1], room
+    with np.errstate(over="ignore"):
+        level = (slopes / (order * prices[:, None])) ** (1.0 / (order - 1.0))
+    return np.asarray(np.minimum(level, ends).max(axis=1, initial=0.0))
 
-    def line(alpha: Vector) -> Vector:
-        return np.asarray((order - 1.0) * (alpha / order) ** (order / (order - 1.0)) * (1.0 + 2.0**-40))
 
-    def value(alpha: Vector) -> Vector:
-        return largest(forms, area, prices * alpha, 1.0) + prices * line(alpha)
-
-    low, high = np.zeros(len(forms)), np.full(len(forms), order * far ** (order - 1.0))
-    for _ in range(_THIRDS):
-        left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
-        down = value(left) <= value(right)
-        low, high = np.where(down, low, left), np.where(down, right, high)
-    alpha = _shortened(0.5 * (low + high), _LINE_BITS)
-    return value(alpha), alpha, line(alpha)
+def _best_euclidean(sizes: Matrix, room: Matrix, prices: Vector, order: float) -> Vector:
+    """The same for l2, by bisection: steps are ``d_j = min(kappa |r_j|, room_j)`` where ``price p kappa |d|^(p - 2) = 1``."""
+    large = np.divide(room, sizes, out=np.zeros_like(room), where=sizes > 0.0)
+    low, high = np.zeros(len(sizes)), large.max(axis=1, initial=0.0)
+    for _ in range(_BISECTIONS):
+        kappa = 0.5 * (low + high)
+        length = np.linalg.norm(np.minimum(kappa[:, None] * sizes, room), axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beyond = prices * order * kappa * length ** (order - 2.0) > 1.0
+        low, high = np.where(beyond, low, kappa), np.where(beyond, kappa, high)
+    return np.asarray(np.linalg.norm(np.minimum(low[:, None] * sizes, room), axis=1))
 
 
 def euclidean_vector(form: Vector, area: Area, price: float, bits: int) -> Vector:

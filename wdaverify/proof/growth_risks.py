@@ -1,8 +1,9 @@
-"""Proofs of worst-case risks of order 1 on R^n that grow as fast as the loss does.
+"""Proofs of worst-case risks on R^n that are as large as the constants of the losses allow.
 
-With a constant L of every label's loss on R^n, ``loss(x, y_i) - L ||x - x_i||`` is largest at the sample: the risk is at most ``L
-radius`` above the risk of the data. That is all of it where the loss grows by L at infinity (docs/theory.md); elsewhere the
-search found less, and nothing is claimed.
+With a constant L of every label's loss on R^n, no transport of ``W_p <= r`` gains more than ``L r``, since ``W_1 <= W_p``: the
+risk is at most that much above the risk of the data. At order 1 this is all of it where the loss grows by L at infinity
+(docs/theory.md); at larger orders where all samples can rise at that rate for the same distance. Elsewhere the search found
+less, and nothing is claimed.
 """
 
 from __future__ import annotations
@@ -30,22 +31,21 @@ if TYPE_CHECKING:
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 
-_ANY = 2.0**30
-"""The multiplier at radius 0."""
+_STEEP = 1.0 + 2.0**-20
+"""A plan whose points are reached at a rate beyond the constant, by more than this factor, needs no proof to refute it."""
 
 
-def prove_by_growth(ledger: Ledger, certificate: RiskCertificate) -> None:
-    """Claim both ends at every radius where that is enough; the order is 1, the domain R^n."""
-    proof = _GrowthProof(ledger, certificate)
-    for k, point in enumerate(certificate.curve):
-        if math.isfinite(point.risk.upper):
-            proof.prove(f"/curve/{k}/worst_case_risk", point)
+class GrowthProof:
+    """The claims of one certificate of a finite order.
 
+    Parameters
+    ----------
+    order
+        p, as the judge has it.
+    """
 
-class _GrowthProof:
-    """The claims of one certificate."""
-
-    def __init__(self, ledger: Ledger, certificate: RiskCertificate) -> None:
+    def __init__(self, ledger: Ledger, certificate: RiskCertificate, order: Fraction) -> None:
+        self._order = order
         self._ledger, self._certificate = ledger, certificate
         self._soft = certificate.loss == "cross-entropy"
         self._auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
@@ -56,48 +56,58 @@ class _GrowthProof:
         value = self._auditor.loss(sample, point)
         return nearby(value, up=False) if self._soft else value
 
-    def prove(self, pointer: str, point: CurvePoint) -> None:
-        """Claim both ends at one radius."""
+    def prove(self, pointer: str, point: CurvePoint) -> bool:
+        """Claim both ends at one positive radius; whether that was enough."""
         data, ball = self._certificate.data, replace(self._certificate.ball, radius=point.radius)
+        if not math.isfinite(point.risk.upper):
+            return False
         plan = exact_plan(point.plan, data, ball, self._below, say_losses=self._soft)
         lower = None if plan is None else moved_lower(point.risk, plan.value)
         found = None if lower is None else self._upper(point)
         if plan is None or lower is None or found is None:
-            return
-        multiplier, upper, claims = found
-        terms: list[dict[str, Any]] = [{"lip": claims[y]} for y in data.y.tolist()]
-        for term, value in zip(terms, self._nominal, strict=True):
-            if self._soft:
-                term["at_sample"] = written(value)
+            return False
+        upper, claims = found
         shared: dict[str, Any] = {
-            "radius": written(point.radius), "order": 1, "norm": str(ball.norm),
+            "radius": written(point.radius), "order": written(self._order), "norm": str(ball.norm),
             "loss": "ce" if self._soft else self._certificate.loss,
         }  # fmt: skip
-        above = self._ledger.claim(
-            "risk_upper", about=(pointer, "upper"), **shared, lambda_=written(multiplier), terms=terms, value=written(upper)
-        )
+        reason: dict[str, Any] = {"constants": claims}
+        if self._soft:
+            reason["at_sample"] = [written(v) for v in self._nominal]
+        above = self._ledger.claim("risk_upper", about=(pointer, "upper"), **shared, **reason, value=written(upper))
         below = self._ledger.claim("risk_lower", about=(pointer, "lower"), **shared, atoms=plan.atoms, value=written(lower))
         self._ledger.rest(pointer, (above, below), lower=lower, upper=upper)
+        return True
 
-    def _upper(self, point: CurvePoint) -> tuple[float, float, dict[int, str]] | None:
-        """The multiplier that an end allows, this end, and the claims of all labels; the reported end comes first."""
+    def _upper(self, point: CurvePoint) -> tuple[float, list[str]] | None:
+        """An end, and the claims of all labels that it needs; the reported end comes first."""
         data = self._certificate.data
         nominal = sum((w * v for w, v in zip(data.fractions, self._nominal, strict=True)), Fraction(0))
-        radius = Fraction(point.radius)
+        radius, steepest = Fraction(point.radius), self._steepest(point)
         for end in easier_upper(point.risk):
-            multiplier = round_down((Fraction(end) - nominal) / radius) if radius else _ANY
-            upper = moved_upper(point.risk, nominal + Fraction(max(multiplier, 0.0)) * radius)
-            if upper is None or multiplier < 0.0:
+            constant = round_down((Fraction(end) - nominal) / radius)
+            upper = moved_upper(point.risk, nominal + Fraction(max(constant, 0.0)) * radius)
+            if upper is None or constant < 0.0 or steepest > constant * _STEEP:
                 continue
-            claims: dict[int, str] = {}
+            claims = []
             for label in sorted(set(data.y.tolist())):
-                claim = self._constant(label, multiplier)
+                claim = self._constant(label, constant)
                 if claim is None:
                     break
-                claims[label] = claim
+                claims.append(claim)
             else:
-                return multiplier, upper, claims
+                return upper, claims
         return None
+
+    def _steepest(self, point: CurvePoint) -> float:
+        """The largest rate at which the loss rises to a point of the plan: no constant is smaller."""
+        rates = [0.0]
+        for atom in point.plan.atoms:
+            center = self._certificate.data.x[atom.source]
+            distance = float(np.linalg.norm(atom.point - center, ord=self._certificate.ball.norm.order))
+            if distance > 0.0:
+                rates.append(float(self._below(atom.source, atom.point) - self._nominal[atom.source]) / distance)
+        return max(rates)
 
     def _constant(self, label: int, value: float) -> str | None:
         """A claim that the loss of a label grows by at most that; of the cross-entropy, that all its margins do."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from wdaverify._types import Norm
 from wdaverify.bounds.lagrangian import pull_back_priced
-from wdaverify.proof.cost import along_vector, ball_bound, euclidean_vector, largest, largest_power
+from wdaverify.proof.cost import along_vector, ball_bound, by_lines, euclidean_vector, largest, largest_power
 from wdaverify.proof.evidence import Evidence
 from wdaverify.proof.sweep import DEFAULT_BITS, Collector, Slopes, default_sweep
 
@@ -174,24 +174,31 @@ class BoundLeaves:
 
     def _value(self, forms: Vector, constant: Vector, error: Vector, evidence: Evidence, bits: int) -> float:
         """What a swept form proves of the question's row less the price, from above."""
-        area = self._context.area
-        if self._price > 0.0 and area.norm is Norm.L2 and self._order == 1.0:
-            vector = euclidean_vector(forms[0], area, self._price, bits + 6)
-            evidence.along = {k: float(v) for k, v in enumerate(vector) if v}
-            value = float(along_vector(forms, area, vector)[0])
-        elif self._price > 0.0 and self._order > 1.0 and area.norm is not Norm.L2:
-            values, alpha, beta = largest_power(forms, area, np.array([self._price]), self._order)
-            value, evidence.line = float(values[0]), (float(alpha[0]), float(beta[0]))
-        elif self._price > 0.0:
-            value = float(largest(forms, area, np.array([self._price]), self._order)[0])
-        else:
-            values, balls = ball_bound(forms, area, bits + 8)
-            value, evidence.ball = float(values[0]), float(balls[0])
+        area, value = self._context.area, self._priced(forms, evidence, bits)
         offset = float(self.question.offsets[0])
         reach = float(np.abs(forms[0]) @ np.maximum(np.abs(area.lower), np.abs(area.upper)))
         size = abs(value) + abs(float(constant[0])) + abs(offset) + reach
         value = value + float(constant[0]) + offset + _SAFETY * (float(error[0]) + _ULP * size)
         return value if np.isfinite(value) else np.inf
+
+    def _priced(self, forms: Vector, evidence: Evidence, bits: int) -> float:
+        """The largest value of a form less the price, over the area."""
+        area, price, lowered = self._context.area, self._price, 0.0
+        if price == 0.0:
+            values, balls = ball_bound(forms, area, bits + 8)
+            evidence.ball = float(balls[0])
+            return float(values[0])
+        curved = by_lines(area.norm, self._order)
+        if curved:
+            values, alpha, beta = largest_power(forms, area, np.array([price]), self._order)
+            evidence.line, lowered, price = (float(alpha[0]), float(beta[0])), price * float(beta[0]), price * float(alpha[0])
+            if area.norm is not Norm.L2:
+                return float(values[0])
+        if area.norm is Norm.L2 and price > 0.0 and (curved or self._order == 1.0):
+            vector = euclidean_vector(forms[0], area, price, bits + 6)
+            evidence.along = {k: float(v) for k, v in enumerate(vector) if v}
+            return float(along_vector(forms, area, vector)[0]) + lowered
+        return float(largest(forms, area, np.array([price]), self._order)[0]) + lowered
 
 
 def _leaf(kind: str, evidence: Evidence) -> Record:

@@ -114,4 +114,5 @@ def _named(claim: dict[str, Any]) -> set[str]:
     for term in claim.get("terms") or []:
         if isinstance(term, dict):
             found |= {pair[0] for pair in term.get("price", [])} | ({term["lip"]} if "lip" in term else set())
+    found |= {claim["within"]["lip"]} if "within" in claim else set()
     return found | set(claim.get("constants") or [])

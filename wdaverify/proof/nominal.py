@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def losses_above(certificate: RiskCertificate, auditor: Auditor) -> list[Fraction]:
     """An upper bound of the loss at every sample, (N,)."""
-    network, data = certificate.network, certificate.data
+    return [loss_above(certificate, auditor, i) for i in range(certificate.data.count)]
+
+
+def loss_above(certificate: RiskCertificate, auditor: Auditor, sample: int) -> Fraction:
+    """An upper bound of the loss at one sample."""
+    x = certificate.data.x[sample]
     if certificate.loss != "cross-entropy":
-        return [auditor.loss(i, data.x[i]) for i in range(data.count)]
-    logits = [exact_forward(network, x.tolist()) for x in data.x]
-    return [nearby(cross_entropy_bracket(f, y)[1], up=True) for f, y in zip(logits, data.y.tolist(), strict=True)]
+        return auditor.loss(sample, x)
+    logits = exact_forward(certificate.network, x.tolist())
+    return nearby(cross_entropy_bracket(logits, int(certificate.data.y[sample]))[1], up=True)

@@ -9,21 +9,21 @@ cross-entropy is no rational: atoms state a lower bound of it.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify._types import Norm
 from wdaverify.domain import Box
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.proof.area import Area
 from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
+from wdaverify.proof.cubes import Cubes
 from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
-from wdaverify.proof.growth_risks import prove_by_growth
-from wdaverify.proof.nominal import losses_above
+from wdaverify.proof.growth_risks import GrowthProof
+from wdaverify.proof.nominal import loss_above, losses_above
 from wdaverify.proof.numbers import nearby, written
 from wdaverify.proof.plans import exact_cost, exact_plan
 from wdaverify.proof.powers96 import power, rational_order
@@ -45,24 +45,33 @@ _ATTEMPTS = 4
 
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
-    box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None:
-        return
-    if not box.bounded and certificate.ball.order == 1.0:
-        prove_by_growth(ledger, certificate)
+    box, order = box_of(certificate.domain, certificate.network.inputs), certificate.ball.order
+    exact = rational_order(order) if math.isfinite(order) else Fraction(1)
+    if box is None or exact is None:
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
+    cubes = None if box.bounded else Cubes(ledger, certificate.network, certificate.ball.norm)
+    growth = None if box.bounded or math.isinf(order) else GrowthProof(ledger, certificate, exact)
     for k, point in enumerate(certificate.curve):
-        _RiskProof(ledger, certificate, box, auditor, k, point).prove()
+        if growth is None or point.radius == 0.0 or not growth.prove(f"/curve/{k}/worst_case_risk", point):
+            _RiskProof(ledger, certificate, box, cubes, auditor, k, point).prove()
 
 
 class _RiskProof:
     """The proof at one radius."""
 
     def __init__(
-        self, ledger: Ledger, certificate: RiskCertificate, box: Box, auditor: Auditor, number: int, point: CurvePoint
+        self,
+        ledger: Ledger,
+        certificate: RiskCertificate,
+        box: Box,
+        cubes: Cubes | None,
+        auditor: Auditor,
+        number: int,
+        point: CurvePoint,
     ) -> None:
         self._ledger, self._certificate, self._box, self._auditor, self._point = ledger, certificate, box, auditor, point
+        self._cubes = cubes
         self._ball = replace(certificate.ball, radius=point.radius)
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
@@ -79,7 +88,7 @@ class _RiskProof:
         lower = moved_lower(self._point.risk, plan.value)
         if lower is None:
             return
-        found = self._still() if self._point.radius == 0.0 else self._upper() if self._priced() else None
+        found = self._still() if self._point.radius == 0.0 else self._upper()
         if found is None:
             return
         reason, upper = found
@@ -95,12 +104,6 @@ class _RiskProof:
         """The loss at a point, or a short number below it."""
         value = self._auditor.loss(sample, point)
         return nearby(value, up=False) if self._certificate.loss == _LOGARITHMIC else value
-
-    def _priced(self) -> bool:
-        """Whether there is a rule for this cost: on bounded boxes, in l2 only for lengths and their squares."""
-        if self._finite and not self._box.bounded:
-            return False
-        return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
     def _still(self) -> tuple[dict[str, Any], float] | None:
         """At radius 0 no mass moves: the loss on the data is the risk, and no constant is needed."""
@@ -151,16 +154,19 @@ class _RiskProof:
     def _price(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
         """The claim that a sample's priced loss is at most a value, and that value; half the slack above `least` comes first."""
         certificate, ball = self._certificate, self._ball
+        place = self._place(sample)
+        if place is None:
+            return None
         if certificate.loss == _LOGARITHMIC:
-            return self._logarithmic(sample, least, slack)
+            return self._logarithmic(sample, least, slack, place)
         shift = 1.0 if certificate.loss == "hinge" else 0.0
         rivals = _rivals(certificate.network.outputs, int(certificate.data.y[sample]))
         ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
         value = round_up(least + slack / 2 - Fraction(shift))
         for _ in range(_ATTEMPTS):
-            price = Price(certificate.network, self._area(sample), rivals, value, ground, self._weight)
+            price = Price(certificate.network, place.area, rivals, value, ground, self._weight)
             proof = PriceProof(price, self._ledger.backend, self._ledger.deadline)
-            claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value))
+            claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value, place))
             if claim is not None:
                 exact = Fraction(value)
                 return claim, max(Fraction(0), 1 + exact) if shift else exact
@@ -170,9 +176,9 @@ class _RiskProof:
             value = round_up(Fraction(value) + Fraction(max(0.0, proof.missed)) * 2 + slack / 16)
         return None
 
-    def _logarithmic(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
+    def _logarithmic(self, sample: int, least: Fraction, slack: Fraction, place: _Place) -> tuple[str, Fraction] | None:
         """The same for the cross-entropy, whose cover is refined to an eighth of the slack below the value."""
-        network, data, ball, area = self._certificate.network, self._certificate.data, self._ball, self._area(sample)
+        network, data, ball, area = self._certificate.network, self._certificate.data, self._ball, place.area
         ground, gap = GroundCost(ball.norm, ball.order if self._finite else 1.0), float(slack / 8)
         question = PriceQuestion(
             network=network, label=int(data.y[sample]), center=data.x[sample], cost=ground, domain=Box(area.lower, area.upper),
@@ -186,30 +192,47 @@ class _RiskProof:
                 entries, rows = cover.written(value - gap)
                 price = Price(network, area, np.zeros((0, network.outputs)), value, ground, self._weight)
                 proof = CrossEntropyProof(price, rows, self._ledger.backend, self._ledger.deadline)
-                claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value), ce=entries)
+                claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value, place), ce=entries)
                 return None if claim is None else (claim, Fraction(value))
             if cover.best <= value - gap:
                 return None
             value = round_up(Fraction(cover.best) + slack / 2)  # the plan's points were not the best ones
         return None
 
-    def _area(self, sample: int) -> Area:
-        """Where the sample can go."""
+    def _place(self, sample: int) -> _Place | None:
+        """Where the sample can go, and what a claim says about that; ``None`` if there is no bounded part that matters."""
         center, ball = self._certificate.data.x[sample], self._ball
-        if self._finite:
-            return Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm)
-        return Area.ball(self._box, center, ball.radius, ball.norm)
+        if not self._finite:
+            said = {"sample": sample, "norm": str(ball.norm), "radius": written(ball.radius)}
+            return _Place(Area.ball(self._box, center, ball.radius, ball.norm), {"ball": said})
+        if self._cubes is None:
+            return _Place(Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm), {})
+        assert self._order is not None
+        found = self._cubes.about(int(self._certificate.data.y[sample]), self._weight, self._order)
+        if found is None:
+            return None
+        claim, radius = found
+        within: dict[str, Any] = {"radius": written(radius), "lip": claim}
+        if self._certificate.loss == _LOGARITHMIC:
+            within["at_sample"] = written(loss_above(self._certificate, self._auditor, sample))
+        return _Place(Area.cube(self._box, center, radius, ball.norm), {"within": within})
 
-    def _fields(self, sample: int, value: float) -> dict[str, Any]:
+    def _fields(self, sample: int, value: float, place: _Place) -> dict[str, Any]:
         """What the claim says."""
         norm, end = str(self._ball.norm), written(value)
         fields: dict[str, Any] = {
             "sample": sample, "norm": norm, "p": written(self._ball.order) if self._finite else 1,
             "lambda_": written(self._weight), "loss": "ce" if self._certificate.loss == _LOGARITHMIC else "margin", "value": end,
         }  # fmt: skip
-        if self._finite:
-            return {**fields, "cutoff": end}
-        return {**fields, "ball": {"sample": sample, "norm": norm, "radius": written(self._ball.radius)}}
+        return {**fields, **({"cutoff": end} if self._finite else {}), **place.fields}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A bounded part of the domain, and the fields that say so in a claim."""
+
+    area: Area
+    fields: dict[str, Any]
 
 
 def _rivals(outputs: int, label: int) -> Matrix:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wdaverify._types import Norm
 from wdaverify.proof.context import Context
-from wdaverify.proof.cost import largest, largest_power
+from wdaverify.proof.cost import by_lines, largest, largest_power
 from wdaverify.proof.leaves import BoundLeaves
 from wdaverify.proof.numbers import outward, written
 from wdaverify.proof.refutation import refuted
@@ -178,7 +177,7 @@ def _coordinate_bounds(price: Price, context: Context, question: Question) -> tu
         mu = float(outward(Fraction(factor / price.weight), _BITS, up=True))
         forms = units + mu * pulled.coefficients
         weights, lines = np.full(2 * n, mu * price.weight), [np.zeros(2 * n), np.zeros(2 * n)]
-        if price.ground.order > 1.0 and area.norm is not Norm.L2:
+        if by_lines(area.norm, price.ground.order):
             priced, *lines = largest_power(forms, area, weights, price.ground.order)
         else:
             priced = largest(forms, area, weights, price.ground.order)
