@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from wdaverify.check.adjoint import adjoint_bound, gradient_ranges
+from wdaverify.check.adjoint import adjoint_bound
 from wdaverify.check.context import Context
 from wdaverify.check.engine import Evidence, query
 from wdaverify.check.mixing import zonotope
@@ -140,7 +140,6 @@ class Walk:
         fields = {k: v for k, v in evidence(self.rng, ctx).items() if k in "as"}
         if "a" in fields:
             fields["a"][1][1::2] = [min(v, 4) for v in fields["a"][1][1::2]]
-        gradient_ranges(ctx)
         value = adjoint_bound(ctx, place, sign, Evidence.parse(ctx, fields))
         name = {"n": n} if n < len(ctx.fixed) else {"x": n - len(ctx.fixed)}
         return {"t": "adj", **name, end: str(sign * value), f"e{end}": fields}
@@ -162,7 +161,7 @@ class Walk:
 
     def _mixed(self, ctx: Context) -> dict[str, Any]:
         """A leaf mix with weights near the sizes of columns and rows, and random slopes."""
-        rng, free = self.rng, self.tree.free()
+        rng, free = self.rng, self.tree.free
         slopes = {n: Fraction(rng.randrange(5), 4) for n in range(len(ctx.fixed)) if rng.random() < 0.3}
         numerators, den = zonotope(ctx, slopes, free)
         columns = [[Fraction(v, den) for v in c] for c in numerators]

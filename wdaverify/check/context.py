@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import lcm
 from typing import Any, TypeAlias
 
-from .num import bounded, d14, r32
+from .num import bounded, d14, r32_quotient
 from .program import Form, Program, Stage
 
 End: TypeAlias = "Fraction | None"
@@ -183,8 +183,8 @@ class Context:
                 a, b = low[i], high[i]
                 self.bound(
                     n,
-                    None if a is None else r32(Fraction(a, q), up=False),
-                    None if b is None else r32(Fraction(b, q), up=True),
+                    None if a is None else r32_quotient(a, q, up=False),
+                    None if b is None else r32_quotient(b, q, up=True),
                 )
                 known = self.l[n], self.u[n]
                 low_y.append(Fraction(0) if known[0] is None or self.mode[n] < 0 else max(Fraction(0), known[0]))

@@ -22,7 +22,7 @@ from math import lcm
 from operator import mul
 from typing import Any
 
-from .adjoint import gradient_ranges
+from .adjoint import Ranges, gradient_ranges
 from .context import Context
 from .num import Rejected, bounded, power_of_two, r32
 from .program import Ints, Stage
@@ -62,7 +62,7 @@ def zonotope(ctx: Context, slopes: dict[int, Fraction], free: Sequence[int]) -> 
     """The columns of B on the free inputs over a denominator: the center, then one per undetermined neuron by ids."""
     form = ctx.question.gradient
     assert form is not None
-    gradient_ranges(ctx)
+    adjoints = gradient_ranges(ctx)
     bundle, symbols = _Bundle(ctx.program.sizes), {_CENTER: 0}
     for v, w in form.terms.items():
         block, i = ctx.program.places[v]
@@ -71,7 +71,7 @@ def zonotope(ctx: Context, slopes: dict[int, Fraction], free: Sequence[int]) -> 
         if stage.kind == "A":
             _substitute(stage, bundle)
         else:
-            _through(ctx, stage, bundle, symbols, slopes)
+            _through(ctx, stage, adjoints[stage.block], bundle, symbols, slopes)
     rows = [bundle.rows[0][j] for j in free]
     order = [symbols.get(k, -1) for k in (_CENTER, *(n for n, mode in enumerate(ctx.mode) if mode == 0))]
     return [[row[s] if 0 <= s < len(row) else 0 for row in rows] for s in order], bundle.dens[0]
@@ -102,7 +102,9 @@ def _substitute(stage: Stage, bundle: _Bundle) -> None:
             bundle.add(g.block, c, sums, factor)
 
 
-def _through(ctx: Context, stage: Stage, bundle: _Bundle, symbols: dict[int, int], slopes: dict[int, Fraction]) -> None:
+def _through(
+    ctx: Context, stage: Stage, ranges: Ranges, bundle: _Bundle, symbols: dict[int, int], slopes: dict[int, Fraction]
+) -> None:
     """Pass an R stage: every list is scaled, and an undetermined neuron shifts the center and opens a symbol."""
     den = bundle.dens[stage.block]
     for i, (block, j) in enumerate(stage.sources):
@@ -115,7 +117,9 @@ def _through(ctx: Context, stage: Stage, bundle: _Bundle, symbols: dict[int, int
             continue
         q = slopes.get(n, _HALF)
         bundle.add(block, j, [v * q.numerator for v in row], bundle.open(block, den * q.denominator))
-        low, high = _remainder(ctx, n, Fraction(row[0], den), Fraction(sum(map(abs, row[1:])), den), q)
+        center, spread = Fraction(row[0], den), Fraction(sum(map(abs, row[1:])), den)
+        least, most = Fraction(ranges[0][i] - ranges[1][i], ranges[2]), Fraction(ranges[0][i] + ranges[1][i], ranges[2])
+        low, high = _remainder(max(least, center - spread), min(most, center + spread), q)
         symbols[n] = len(symbols)
         fresh = [0] * len(symbols)
         common = lcm(low.denominator, high.denominator)
@@ -124,11 +128,8 @@ def _through(ctx: Context, stage: Stage, bundle: _Bundle, symbols: dict[int, int
         bundle.add(block, j, fresh, bundle.open(block, 2 * common))
 
 
-def _remainder(ctx: Context, n: int, center: Fraction, spread: Fraction, q: Fraction) -> tuple[Fraction, Fraction]:
-    """The range of ``(d - q) v``, rounded outward; v is bounded by the zonotope and by the known range of its adjoint."""
-    low, high = ctx.adjoint[0][n], ctx.adjoint[1][n]
-    a = center - spread if low is None else max(low, center - spread)
-    b = center + spread if high is None else min(high, center + spread)
+def _remainder(a: Fraction, b: Fraction, q: Fraction) -> tuple[Fraction, Fraction]:
+    """The range of ``(d - q) v``, rounded outward, for v in [a, b]: by the zonotope and by the range of its adjoint."""
     ends = (-q * a, -q * b, (1 - q) * a, (1 - q) * b)
     return r32(min(ends), up=False), r32(max(ends), up=True)
 

@@ -126,9 +126,13 @@ def r32(x: Fraction, *, up: bool) -> Fraction:
     >>> r32(Fraction(1, 3), up=True) > Fraction(1, 3) > r32(Fraction(1, 3), up=False)
     True
     """
-    p, q = x.numerator, x.denominator
+    return r32_quotient(x.numerator, x.denominator, up=up)
+
+
+def r32_quotient(p: int, q: int, *, up: bool) -> Fraction:
+    """R32 of p / q, which need not be in lowest terms."""
     if p.bit_length() <= 32 and q & (q - 1) == 0:
-        return x
+        return Fraction(p, q)
     shift = p.bit_length() - q.bit_length() - 32
     while True:
         a, b = (abs(p), q << shift) if shift >= 0 else (abs(p) << -shift, q)
@@ -138,7 +142,8 @@ def r32(x: Fraction, *, up: bool) -> Fraction:
         shift += 1
     if rest and (p > 0) == up:
         units += 1
-    return (units if p > 0 else -units) * power_of_two(shift)
+    units = units if p > 0 else -units
+    return Fraction(units << shift) if shift >= 0 else Fraction(units, 1 << -shift)
 
 
 def d14(x: Fraction) -> Fraction:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
-from .adjoint import adjoint_bound, gradient_norm, gradient_ranges, tighten
+from .adjoint import adjoint_bound, adjoint_range, gradient_norm, tighten
 from .context import Context, Question
 from .engine import Evidence, Sweep, query
 from .mixing import mixing
@@ -156,8 +157,6 @@ class Tree:
             index = whole(fields["x"], "input", ctx.program.inputs)
             place = (0, index)
         ends: dict[str, Fraction | None] = {"lo": None, "hi": None}
-        if kind == "adj":
-            gradient_ranges(ctx)
         for end, evidence, sign in (("lo", "elo", -1), ("hi", "ehi", 1)):
             if end not in fields:
                 if evidence in fields:
@@ -175,7 +174,9 @@ class Tree:
         if ends["lo"] is None and ends["hi"] is None:
             raise Rejected(f"{kind} states nothing")
         if kind == "adj":
-            tighten(ctx, ctx.adjoint if "n" in fields else ctx.adjoint_x, index, ends["lo"], ends["hi"])
+            known = ctx.adjoint if "n" in fields else ctx.adjoint_x
+            tighten(ctx, known, index, *adjoint_range(ctx, place))
+            tighten(ctx, known, index, ends["lo"], ends["hi"])
         elif "n" in fields:
             ctx.bound(index, ends["lo"], ends["hi"])
         else:
@@ -204,12 +205,12 @@ class Tree:
             if value >= 0 and not ctx.empty():
                 raise Rejected(f"leaf does not close: {float_text(value)} >= 0")
         elif kind == "jac" and lipschitz:
-            self._value(gradient_norm(ctx, choices, self.free()))
+            self._value(gradient_norm(ctx, choices, self.free))
         elif kind == "soft" and q.logistic:
             share = self._share(Evidence.parse(ctx, _object(above)))
-            self._value(gradient_norm(ctx, choices, self.free()) * (share**2 if q.norm == "l2" else share))
+            self._value(gradient_norm(ctx, choices, self.free) * (share**2 if q.norm == "l2" else share))
         elif kind == "mix" and lipschitz:
-            self._value(mixing(ctx, weights, choices.s, self.free()))
+            self._value(mixing(ctx, weights, choices.s, self.free))
         elif kind == "thin" and lipschitz:
             self._thin(choices)
         else:
@@ -230,6 +231,7 @@ class Tree:
         best = self.outcome.value
         self.outcome.value = value if best is None else max(best, value)
 
+    @cached_property
     def free(self) -> list[int]:
         """The coordinates that are not fixed in the domain."""
         return [j for j, (a, b) in enumerate(zip(self.question.low, self.question.high, strict=True)) if a is None or a != b]
@@ -242,7 +244,7 @@ class Tree:
         value, _, r = query(ctx, Form(), choices, Fraction(0))
         if value > 0:
             raise Rejected(f"leaf does not close: {float_text(value)} > 0")
-        free = self.free()
+        free = self.free
         strict = value < 0 or any(r[j] for j in free)
         for n, mu in choices.p.items():
             if strict or mu == 0:

@@ -1,7 +1,6 @@
 """Proofs of Lipschitz constants on boxes: cells whose gradients are too large do not exist, the others' are small enough.
 
-Depth first over activation phases: a node is closed by a bound of the gradients in it (*jac*), or because it holds no point
-(*empty*), or no generic one (*thin*); else the neuron that may add most to the gradient is decided.
+On a box a tree is searched depth first (`gradient_tree`, for logistic losses `logistic_leaves`); R^n is `whole_space_constants`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,39 +17,31 @@ from wdaverify.functionals import parse_functional
 from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
 from wdaverify.proof.ends import easier_upper
-from wdaverify.proof.gradients import adjoint_ranges, branching_scores, norm_bound
-from wdaverify.proof.leaves import EmptyLeaves, Record, Target, node_slopes
+from wdaverify.proof.gradient_tree import GradientTree
+from wdaverify.proof.gradients import GradientBounds
 from wdaverify.proof.logistic_leaves import LogisticTree
 from wdaverify.proof.loss_networks import with_margin
 from wdaverify.proof.numbers import written
 from wdaverify.proof.steepness import claim_steepness
-from wdaverify.proof.thin import thin_leaf
 from wdaverify.proof.whole_space_constants import bounded_everywhere
 from wdaverify.report import json
-from wdaverify.search.inputs import InputSet
-from wdaverify.search.question import Question
-from wdaverify.search.relaxation import PhaseRelaxation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wdaverify._types import BoolArray, Vector
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import Vector
     from wdaverify.domain import Box
     from wdaverify.functionals import Functional
     from wdaverify.growth.record import LipschitzConstant
     from wdaverify.ir.network import Network
+    from wdaverify.proof.leaves import Record
     from wdaverify.proof.ledger import Emit, Ledger
-    from wdaverify.search.relaxation import Path
 
 _NODES = 20_000
 """Nodes that one constant may cost."""
 
-_TIE = 1.0 + 2.0**-46
-"""A float bound beyond the value by this factor may be the value itself; the judge knows."""
-
-_FAR = -1e30
-"""No goal is that small: every program is solved to its end."""
-
+Node = TypeVar("Node")
 
 _Known = dict[tuple[frozenset[int | None], str], tuple[str, float]]
 """Pair of outputs and norm to the claim of their margin, and its value."""
@@ -134,74 +125,32 @@ def _bounded(ledger: Ledger, form: _Form, box: Box, emit: Emit) -> bool:
         return bounded_everywhere(ledger, network, form.row, form.value, form.constant.norm, emit)
     area = Area(tuple(map(Fraction, box.lower.tolist())), tuple(map(Fraction, box.upper.tolist())))
     context = Context.of(network, area, emit)
-    free = np.asarray(box.lower < box.upper)
-    tree: _Tree | LogisticTree = _Tree(ledger, context, form, free)
+    bounds = GradientBounds(network.compiled, form.row, form.constant.norm, np.asarray(box.lower < box.upper))
     if form.logistic:
-        tree = LogisticTree(ledger, context, form.row, form.value, form.constant.norm, free, lambda path: _Node(path, None))
-    stack: list[_Node] = [_Node((), None)]
+        return _closed(LogisticTree(ledger, context, bounds, form.value), ledger.deadline, emit)
+    return _closed(GradientTree(ledger, context, bounds, form.value, emit), ledger.deadline, emit)
+
+
+class _Tree(Protocol[Node]):
+    """Where a proof begins, and how its nodes are closed or split."""
+
+    root: Node
+
+    def step(self, node: Node) -> tuple[Record, list[Node]] | None:
+        """The record that closes or splits a node, and its children in the judge's order; ``None`` where neither is left."""
+        ...
+
+
+def _closed(tree: _Tree[Node], deadline: Deadline, emit: Emit) -> bool:
+    """Whether all nodes of a tree are closed, depth first, with records to `emit`."""
+    stack = [tree.root]
     for _ in range(_NODES):
-        if not stack or ledger.deadline.passed:
+        if not stack or deadline.passed:
             break
-        node = stack.pop()
-        found = tree.leaf(node)
-        if isinstance(found, dict):
-            emit(found)
-            continue
-        if found is None:
+        step = tree.step(stack.pop())
+        if step is None:
             return False
-        emit({"t": "split", "n": abs(found[0].path[-1]) - 1})
-        stack += found[::-1]
+        record, children = step
+        emit(record)
+        stack += children[::-1]
     return not stack
-
-
-class _Node(NamedTuple):
-    """A node, and the phases at a point of it (neurons,), if one is known."""
-
-    path: Path
-    phases: Vector | None
-
-
-class _Tree:
-    """The leaves of one proof."""
-
-    def __init__(self, ledger: Ledger, context: Context, form: _Form, free: BoolArray) -> None:
-        self._ledger, self._context, self._form, self._free = ledger, context, form, free
-        network = context.network
-        directions = np.random.default_rng(0).standard_normal((1, network.outputs))
-        question = Question.of(directions, inputs=network.inputs)
-        self._leaves = EmptyLeaves(context, Target(question, (0,)))
-        self._relaxation = PhaseRelaxation(ledger.backend, network, question, InputSet(context.area.regions), context.bounds)
-        self._relaxation.aim(0)
-
-    def leaf(self, node: _Node) -> Record | list[_Node] | None:
-        """The record that closes a node, or its children, active first; ``None`` where neither is left."""
-        compiled, form = self._context.network.compiled, self._form
-        slopes, decided = node_slopes(self._context, node.path)
-        modes = np.where(decided != 0, decided, slopes.modes())
-        found = adjoint_ranges(compiled, form.row, modes)
-        if norm_bound(compiled, form.row, modes, found, form.constant.norm, self._free) <= form.value * _TIE:
-            return {"t": "leaf", "k": "jac"}
-        phases = node.phases
-        if phases is None:
-            record, phases = self._emptied(node.path, decided)
-            if record is not None:
-                return record
-        scores = branching_scores(compiled, modes, found)
-        if not np.isfinite(scores).any():
-            return thin_leaf(self._context, node.path, self._ledger.backend)
-        k = int(np.argmax(scores))
-        return [_Node((*node.path, s * (k + 1)), phases if phases is not None and phases[k] == s else None) for s in (1, -1)]
-
-    def _emptied(self, path: Path, decided: Vector) -> tuple[Record | None, Vector | None]:
-        """The record that a node holds no point, or perhaps the phases at a point that it holds."""
-        self._relaxation.move(path)
-        answer = self._relaxation.answer(_FAR, self._ledger.deadline)
-        if answer.ceiling == -math.inf and answer.multipliers is not None:
-            return self._leaves.close(path, answer.multipliers), None
-        if answer.point is None:
-            return None, None
-        compiled = self._context.network.compiled
-        trace, phases = compiled.trace(answer.point[None]), np.zeros(compiled.neurons)
-        for step in compiled.relus:
-            phases[step.neurons] = np.where(trace[step.source][0] >= 0, 1.0, -1.0)
-        return None, phases if bool((phases * decided >= 0).all()) else None

@@ -64,23 +64,32 @@ class Context:
         return self.bounds.upper
 
     @staticmethod
-    def of(network: Network, area: Area, emit: Callable[[dict[str, Any]], None], known: Context | None = None) -> Context:
+    def of(
+        network: Network,
+        area: Area,
+        emit: Callable[[dict[str, Any]], None],
+        known: Context | Slopes | None = None,
+        *,
+        decisive: bool = False,
+    ) -> Context:
         """Certify bounds of all neurons, layer by layer; records go to `emit`.
 
         Parameters
         ----------
         known
             What is certified on a larger area; the intervals of the smaller one are a refresh, which the caller records.
+        decisive
+            Whether to state only ends that determine a neuron.
         """
         ends = root_ends(network, area, None if known is None else Ends(known.lower, known.upper))
         plain = NeuronBounds.of(network, area.regions, LayerBounds({}, {}))
         context = Context(network, area, plain.tightened(ends.lower.copy(), ends.upper.copy()))
         for step in network.compiled.relus:
-            context._certify(step, emit)
+            context._certify(step, emit, np.inf if decisive else _GAIN)
         return context
 
-    def _certify(self, step: ReluStep, emit: Callable[[dict[str, Any]], None]) -> None:
-        """Linear bounds of one layer's undecided neurons."""
+    def _certify(self, step: ReluStep, emit: Callable[[dict[str, Any]], None], gain: float) -> None:
+        """Linear bounds of one layer's undecided neurons; ends are stated that gain so much, or decide."""
         lower, upper = self.lower[step.neurons], self.upper[step.neurons]
         open_ = np.flatnonzero((lower < 0) & (upper > 0))
         if not len(open_) or not np.isfinite(lower).all() or not np.isfinite(upper).all():
@@ -96,10 +105,10 @@ class Context:
             high, low = values[k], -values[len(open_) + k]
             record: dict[str, Any] = {"t": "bound", "n": step.first + int(n)}
             width = upper[n] - lower[n]
-            if np.isfinite(low) and (low > lower[n] + _GAIN * width or low >= 0):
+            if np.isfinite(low) and (low > lower[n] + gain * width or low >= 0):
                 end = outward(Fraction(float(low)), _END_BITS, up=False)
                 self._state(record, "lo", end, float(multipliers[len(open_) + k]))
-            if np.isfinite(high) and (high < upper[n] - _GAIN * width or high <= 0):
+            if np.isfinite(high) and (high < upper[n] - gain * width or high <= 0):
                 end = outward(Fraction(float(high)), _END_BITS, up=True)
                 self._state(record, "hi", end, float(multipliers[k]))
             if len(record) > 2:

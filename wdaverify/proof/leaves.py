@@ -100,8 +100,8 @@ class EmptyLeaves:
         """A leaf that the multipliers prove at a node, ``None`` if they do not."""
         scale = _power_of_two(multipliers)
         weights, side, wanted = multipliers.weights * scale, multipliers.side * scale, multipliers.pi * scale
-        wanted = np.where(self._context.bounds.unstable, wanted, np.nan)
         slopes, decided = node_slopes(self._context, path)
+        wanted = np.where(self._context.bounds.unstable | (decided != 0), wanted, np.nan)
         for bits in _BITS:
             collector = Collector(slopes, decided, wanted, bits)
             if self._value(collector, _rounded(weights, bits), _rounded(side, bits), bits) < 0.0:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 
 from wdaverify.program.backend import SolveOptions
 from wdaverify.program.program import Program, Sense
-from wdaverify.proof.gradients import adjoint_ranges, branching_scores, norm_bound
+from wdaverify.proof.gradients import GradientBounds
 from wdaverify.proof.thin import exact_forms
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _LARGEST = 2**12
 """Neurons times inputs, beyond which forms of cells are not computed."""
 
 _TIE = 1.0 + 2.0**-46
-"""As in `constants`: a float bound may be the value itself; the judge knows."""
+"""As in `gradient_tree`: a float bound may be the value itself; the judge knows."""
 
 _THICK = 1e-9
 """A cell that holds a point so far inside, in units of its rows, is not tried to be refuted."""
@@ -50,7 +50,8 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
     layers = np.zeros(compiled.neurons, dtype=np.int64)
     for k, step in enumerate(compiled.relus):
         layers[step.neurons] = k
-    stack, free = [()], np.ones(network.inputs, dtype=np.bool_)  # type: tuple[list[Path], Any]
+    stack: list[Path] = [()]
+    bounds = GradientBounds(compiled, row, norm, np.ones(network.inputs, dtype=np.bool_))
     for _ in range(_NODES):
         if not stack or ledger.deadline.passed:
             break
@@ -58,8 +59,7 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
         modes = np.zeros(compiled.neurons)
         for d in path:
             modes[abs(d) - 1] = np.sign(d)
-        found = adjoint_ranges(compiled, row, modes)
-        if norm_bound(compiled, row, modes, found, norm, free) <= value * _TIE:
+        if bounds.largest(modes[None])[0] <= value * _TIE:
             emit({"t": "leaf", "k": "jac"})
             continue
         record = _refuted(ledger, network, path, modes) if path else None
@@ -67,12 +67,12 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
             emit(record)
             continue
         undecided = np.flatnonzero(modes == 0)
-        if not len(undecided):
+        first = undecided[layers[undecided] == layers[undecided].min(initial=len(layers))]
+        chosen = bounds.branching(modes, value, among=first)
+        if chosen is None:
             return False
-        first = undecided[layers[undecided] == layers[undecided].min()]
-        k = int(first[np.argmax(branching_scores(compiled, modes, found)[first])])
-        emit({"t": "split", "n": k})
-        stack += [(*path, -(k + 1)), (*path, k + 1)]
+        emit({"t": "split", "n": chosen})
+        stack += [(*path, -chosen - 1), (*path, chosen + 1)]
     return not stack
 
 
