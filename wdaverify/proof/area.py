@@ -51,6 +51,14 @@ class Area:
         high = tuple(min(Fraction(b), c + reach) if np.isfinite(b) else c + reach for b, c in zip(box.upper, exact, strict=True))
         return Area(low, high, center, norm, radius)
 
+    def halves(self, j: int, at: Fraction) -> tuple[Area, Area]:
+        """The parts of a plain box with ``x_j <= at`` and with ``x_j >= at``."""
+        end = (at,)
+        return (
+            Area(self.low, self.high[:j] + end + self.high[j + 1 :]),
+            Area(self.low[:j] + end + self.low[j + 1 :], self.high),
+        )
+
     @property
     def round(self) -> bool:
         """Whether there is a ball that is no box."""
