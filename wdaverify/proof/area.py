@@ -56,6 +56,14 @@ class Area:
         """``X`` cut with the ball of a sample, in its cube."""
         return replace(Area.cube(box, center, Fraction(radius), norm), radius=radius)
 
+    def halves(self, j: int, at: Fraction) -> tuple[Area, Area]:
+        """The parts of a plain box with ``x_j <= at`` and with ``x_j >= at``."""
+        end = (at,)
+        return (
+            Area(self.low, self.high[:j] + end + self.high[j + 1 :]),
+            Area(self.low[:j] + end + self.low[j + 1 :], self.high),
+        )
+
     @property
     def round(self) -> bool:
         """Whether there is a ball that is no box."""

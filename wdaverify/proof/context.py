@@ -88,6 +88,13 @@ class Context:
             context._certify(step, emit, np.inf if decisive else _GAIN)
         return context
 
+    def narrowed(self, area: Area, emit: Callable[[dict[str, Any]], None]) -> Context:
+        """Certify better bounds on a part of the area: what is known on the whole holds there without any record."""
+        part = Context(self.network, area, self.bounds.tightened(self.lower.copy(), self.upper.copy()))
+        for step in self.network.compiled.relus:
+            part._certify(step, emit, _GAIN)
+        return part
+
     def _certify(self, step: ReluStep, emit: Callable[[dict[str, Any]], None], gain: float) -> None:
         """Linear bounds of one layer's undecided neurons; ends are stated that gain so much, or decide."""
         lower, upper = self.lower[step.neurons], self.upper[step.neurons]

@@ -7,18 +7,21 @@ where every neuron is decided; what does not close even there ends the proof.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wdaverify.search.inputs import InputSet
 from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tree import branch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wdaverify._deadline import Deadline
     from wdaverify.program.backend import Backend
     from wdaverify.proof.context import Context
     from wdaverify.proof.leaves import BoundLeaves, EmptyLeaves
     from wdaverify.proof.ledger import Emit
+    from wdaverify.search.ceiling import Multipliers
     from wdaverify.search.cost import CostTerm
     from wdaverify.search.relaxation import Path
 
@@ -51,26 +54,56 @@ def refuted(
     if record is not None:
         emit(record)
         return True
-    inputs = InputSet(context.area.regions, cost)
-    relaxation = PhaseRelaxation(backend, context.network, leaves.question, inputs, context.bounds)
-    relaxation.aim(leaves.goal)
-    stack: list[Path] = [()]
-    while stack:
-        nodes -= 1
-        if nodes < 0 or deadline.passed:
-            return False
-        path = stack.pop()
-        relaxation.move(path)
-        answer = relaxation.answer(0.0, deadline)
-        record = None if answer.multipliers is None else leaves.close(path, answer.multipliers)
-        if record is not None:
-            emit(record)
-            continue
-        decision = 0 if answer.failed else branch(answer, relaxation.free, path)
-        if decision == 0:
-            leaves.missed = answer.ceiling
-            return False
-        neuron = abs(decision)
-        emit({"t": "split", "n": neuron - 1})
-        stack += [(*path, -neuron), (*path, neuron)]
-    return True
+    walk = PhaseWalk(context, leaves, backend, cost)
+    return walk.run(emit, deadline, lambda: walk.programs >= nodes)
+
+
+class PhaseWalk:
+    """The search over phases below one context.
+
+    Attributes
+    ----------
+    programs, closed
+        Programs solved, and leaves closed.
+    share
+        Of the tree that is closed: a leaf below d splits counts ``2^-d``.
+    first
+        The multipliers of the first program, ``None`` before it and where the solver gave none.
+    """
+
+    def __init__(
+        self, context: Context, leaves: EmptyLeaves | BoundLeaves, backend: Backend, cost: CostTerm | None = None
+    ) -> None:
+        inputs = InputSet(context.area.regions, cost)
+        self._relaxation = PhaseRelaxation(backend, context.network, leaves.question, inputs, context.bounds)
+        self._relaxation.aim(leaves.goal)
+        self._leaves = leaves
+        self.programs, self.closed, self.share = 0, 0, 0.0
+        self.first: Multipliers | None = None
+
+    def run(self, emit: Callable[[dict[str, Any]], None], deadline: Deadline, enough: Callable[[], bool]) -> bool:
+        """Whether every node is closed before `enough` says that the search is to end; it is asked before every program."""
+        stack: list[Path] = [()]
+        while stack:
+            if enough() or deadline.passed:
+                return False
+            path = stack.pop()
+            self._relaxation.move(path)
+            answer = self._relaxation.answer(0.0, deadline)
+            self.programs += 1
+            if self.programs == 1:
+                self.first = answer.multipliers
+            record = None if answer.multipliers is None else self._leaves.close(path, answer.multipliers)
+            if record is not None:
+                emit(record)
+                self.closed += 1
+                self.share += 2.0 ** -len(path)
+                continue
+            decision = 0 if answer.failed else branch(answer, self._relaxation.free, path)
+            if decision == 0:
+                self._leaves.missed = answer.ceiling
+                return False
+            neuron = abs(decision)
+            emit({"t": "split", "n": neuron - 1})
+            stack += [(*path, -neuron), (*path, neuron)]
+        return True

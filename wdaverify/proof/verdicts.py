@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
+from wdaverify.proof.halving import refuted_by_halving
 from wdaverify.proof.leaves import EmptyLeaves, Target
 from wdaverify.proof.numbers import written
 from wdaverify.proof.refutation import refuted
+from wdaverify.property.attack import FEW_INPUTS
 from wdaverify.property.rows import question_of
 
 if TYPE_CHECKING:
@@ -26,27 +29,32 @@ def prove_verdict(ledger: Ledger, network: Network, answer: PropertyAnswer) -> N
     if answer.witness is not None:
         claim = ledger.claim("sat", about=_VERDICT, x=[written(v) for v in answer.witness.tolist()])
     elif str(answer.verdict) == "unsat":
-        claim = ledger.prove(lambda emit: _refuted(ledger, network, answer.property.disjuncts, emit), "unsat", about=_VERDICT)
+        for halving in (True, False) if network.inputs <= FEW_INPUTS else (False,):
+            if claim is None:
+                refute = partial(_refuted, ledger, network, answer.property.disjuncts, halving=halving)
+                claim = ledger.prove(refute, "unsat", about=_VERDICT)
     if claim is not None:
         ledger.rest("/verdict", (claim,))
 
 
-def _refuted(ledger: Ledger, network: Network, disjuncts: tuple[Disjunct, ...], emit: Emit) -> bool:
+def _refuted(ledger: Ledger, network: Network, disjuncts: tuple[Disjunct, ...], emit: Emit, *, halving: bool) -> bool:
     """Whether every disjunct is refuted, one target after the other."""
     if len(disjuncts) > 1:
         emit({"t": "targets"})
-    return all(_refuted_one(ledger, network, disjunct, emit) for disjunct in disjuncts)
+    return all(_refuted_one(ledger, network, disjunct, emit, halving=halving) for disjunct in disjuncts)
 
 
-def _refuted_one(ledger: Ledger, network: Network, disjunct: Disjunct, emit: Emit) -> bool:
-    """Refute one disjunct on its own box."""
+def _refuted_one(ledger: Ledger, network: Network, disjunct: Disjunct, emit: Emit, *, halving: bool) -> bool:
+    """Refute one disjunct on its own box, which may be halved where inputs are few."""
     if any(low > high for low, high in zip(disjunct.lower, disjunct.upper, strict=True)):
         emit({"t": "leaf", "k": "empty"})
         return True
     emit({"t": "refresh"})  # the judge's first bounds are for all disjuncts together
     context = Context.of(network, Area(disjunct.lower, disjunct.upper), emit)
-    leaves = EmptyLeaves(context, _target(disjunct, context))
-    return refuted(context, leaves, ledger.backend, emit, ledger.deadline)
+    target = _target(disjunct, context)
+    if halving and network.inputs <= FEW_INPUTS:
+        return refuted_by_halving(context, target, ledger.backend, emit, ledger.deadline)
+    return refuted(context, EmptyLeaves(context, target), ledger.backend, emit, ledger.deadline)
 
 
 def _target(disjunct: Disjunct, context: Context) -> Target:

@@ -1,0 +1,149 @@
+"""Prove a claim on one target by halving boxes of inputs, where they are few.
+
+A box first gets the linear bounds of its neurons by the judge's own default slopes, then a short search over phases
+(`refutation`). A search that is going to need more leaves than bounding two halves would cost is broken off, and the box is
+halved across the input that the relaxation loses most by (`search.blame`). So boxes stay large, their bounds few, and a
+box's leaves many: a record that bounds a neuron costs the judge a sweep, as a leaf does.
+
+Depth first; of a box that is broken off only its bounds are written, which hold on both halves.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wdaverify.bounds.lagrangian import Prices, pull_back_priced
+from wdaverify.proof.leaves import EmptyLeaves
+from wdaverify.proof.numbers import written
+from wdaverify.proof.refutation import NODES, PhaseWalk
+from wdaverify.proof.sweep import Slopes, default_sweep
+from wdaverify.search.blame import blame, split_dimension
+
+if TYPE_CHECKING:
+    from wdaverify._deadline import Deadline
+    from wdaverify._types import Matrix
+    from wdaverify.ir.compiled import ReluStep
+    from wdaverify.program.backend import Backend
+    from wdaverify.proof.context import Context
+    from wdaverify.proof.leaves import Target
+    from wdaverify.proof.ledger import Emit
+    from wdaverify.search.ceiling import Multipliers
+
+_LEAST_LEAVES = 64
+"""Leaves that every box may have."""
+
+_SAMPLE = 12
+"""Leaves after which a search is judged by the share of the tree that they close."""
+
+_DOUBT = 4.0
+"""Factor by which that estimate may exceed what is allowed: it may be wrong."""
+
+_DOUBLING = 8
+"""Halvings after which a box may have twice the leaves: where halving does not help, phases must."""
+
+_CUT_BITS = 8
+"""Halves are equal up to this power of two, so that their ends have few digits."""
+
+
+def refuted_by_halving(
+    context: Context, target: Target, backend: Backend, emit: Emit, deadline: Deadline, *, nodes: int = NODES
+) -> bool:
+    """Whether a proof is complete, with its records to `emit` in pre-order.
+
+    Parameters
+    ----------
+    context
+        The root, of which everything is recorded.
+    target
+        Its rows are shown to contradict each other on every box.
+    nodes
+        Programs that may be solved.
+    """
+    stack = [(context.area, context, 0)]
+    while stack:
+        area, known, depth = stack.pop()
+        here = known if area is known.area else known.narrowed(area, emit)
+        leaves = EmptyLeaves(here, target)
+        record = leaves.by_default()
+        if record is not None:
+            emit(record)
+            continue
+        walk, records = PhaseWalk(here, leaves, backend), list[dict[str, Any]]()
+        done = _short(walk, here, depth, records, deadline, nodes)
+        nodes -= walk.programs
+        if done:
+            for record in records:
+                emit(record)
+            continue
+        cut = _cut(here, target, walk.first)
+        if cut is None or nodes <= 0 or deadline.passed:
+            return False
+        j, at = cut
+        emit({"t": "input", "j": j, "at": written(at)})
+        below, above = area.halves(j, at)
+        stack += [(above, here, depth + 1), (below, here, depth + 1)]
+    return True
+
+
+def _short(walk: PhaseWalk, context: Context, depth: int, records: list[dict[str, Any]], deadline: Deadline, nodes: int) -> bool:
+    """Whether a search over phases ends with few leaves; its records."""
+    # what two halves would cost is about a bound of either end of each neuron that is undecided here
+    most = max(_LEAST_LEAVES, int(context.bounds.unstable.sum())) << (depth // _DOUBLING)
+
+    def enough() -> bool:
+        hopeless = walk.programs >= _SAMPLE and walk.closed > _DOUBT * most * walk.share
+        return hopeless or walk.programs >= min(2 * most, nodes)
+
+    return walk.run(records.append, deadline, enough)
+
+
+def _cut(context: Context, target: Target, multipliers: Multipliers | None) -> tuple[int, Fraction] | None:
+    """The input to halve, and where; ``None`` if no float lies inside."""
+    area, compiled = context.area, context.network.compiled
+    widths = area.upper - area.lower
+    scores, slopes = np.zeros((1, compiled.inputs)), np.zeros((1, compiled.inputs))
+    if multipliers is not None:
+        adjoints, slopes = _adjoints(context, target, multipliers)
+        lower, upper = context.lower, context.upper
+        height = np.where(context.bounds.unstable, -lower * upper / np.where(upper > lower, upper - lower, 1.0), 0.0)
+        scores = blame(adjoints, height[None], _reach(context)[None], widths[None])
+    chosen, middle = split_dimension(scores, slopes, area.lower[None], area.upper[None])
+    j = int(chosen[0])
+    if j < 0:
+        return None
+    unit = float(np.ldexp(1.0, int(np.frexp(widths[j])[1]) - _CUT_BITS))
+    for at in (round(float(middle[0, j]) / unit) * unit, float(middle[0, j])):
+        if area.low[j] < Fraction(at) < area.high[j]:
+            return j, Fraction(at)
+    return None
+
+
+def _adjoints(context: Context, target: Target, multipliers: Multipliers) -> tuple[Matrix, Matrix]:
+    """How much each neuron's output counts in the form that the multipliers make, (1, neurons), and its slopes (1, n)."""
+    compiled, bounds = context.network.compiled, context.bounds
+    adjoints, nothing = np.zeros((1, compiled.neurons)), np.zeros(1)
+    passing = (context.lower >= 0).astype(np.float64)
+
+    def price(step: ReluStep, rows: Matrix) -> Prices:
+        n = step.neurons
+        adjoints[:, n] = rows
+        return Prices(np.where(bounds.unstable[n], multipliers.pi[n], rows * passing[n]), nothing, nothing)
+
+    seeds = {compiled.output: (multipliers.weights @ target.question.rows)[None]}
+    return adjoints, pull_back_priced(compiled, bounds.charges, seeds, price).coefficients
+
+
+def _reach(context: Context) -> Matrix:
+    """The size of each undecided neuron's slope in each input, from its two linear bounds, (neurons, n); else 0."""
+    compiled, slopes = context.network.compiled, Slopes.of(context.lower, context.upper)
+    found = np.zeros((compiled.neurons, compiled.inputs))
+    for step in compiled.relus:
+        open_ = np.flatnonzero(context.bounds.unstable[step.neurons])
+        units = np.eye(step.size)[open_]
+        seeds = {step.source: np.concatenate([units, -units])}
+        forms = np.abs(default_sweep(compiled, context.bounds.charges, seeds, slopes).coefficients)
+        found[step.first + open_] = forms[: len(open_)] + forms[len(open_) :]
+    return found
