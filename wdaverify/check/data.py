@@ -34,13 +34,17 @@ class Array:
 
     def rows(self, start: int, count: int, width: int) -> list[Fraction]:
         """The numbers of `count` rows of `width` numbers, exactly."""
+        return [Fraction(v) for v in self.numbers(start, count, width)]
+
+    def numbers(self, start: int, count: int, width: int) -> tuple[float, ...]:
+        """The same as integers or floats."""
         size = struct.calcsize(self.order + self.form)
         values = struct.unpack_from(f"{self.order}{count * width}{self.form}", self.content, start * width * size)
         if not all(map(math.isfinite, values)):
             raise Unreadable("a number is not finite")
         if self.form in "qQ" and any(abs(v) > 1 << 53 for v in values):
             raise Unreadable("an integer is beyond 2^53")
-        return [Fraction(v) for v in values]
+        return values
 
 
 @dataclass
@@ -105,7 +109,9 @@ def read_samples(content: bytes, *, csv: bool, count: int | None) -> Samples:
     if csv:
         rows = _csv(content)
         points: Array | list[list[Fraction]] = [row[:-1] for row in rows]
-        labels, weights, width, total = [row[-1] for row in rows], [Fraction(1)] * len(rows), len(rows[0]) - 1, len(rows)
+        width, used = len(rows[0]) - 1, _used(count, len(rows))
+        labels: Sequence[Fraction | float] = [row[-1] for row in rows[:used]]
+        weights = [Fraction(1, used)] * used
     else:
         arrays = read_arrays(content, ("x", "y", "weights"))
         if "x" not in arrays or "y" not in arrays:
@@ -115,21 +121,30 @@ def read_samples(content: bytes, *, csv: bool, count: int | None) -> Samples:
         if not x.shape or x.shape[0] != total or total < 1 or y.form in "efd":
             raise Unreadable(f"x has shape {x.shape}, y {y.shape}: y must be one integer per sample")
         points, width = x, math.prod(x.shape[1:])
-        labels = y.rows(0, 1, total)
-        mass = arrays.get("weights")
+        mass, used = arrays.get("weights"), _used(count, total)
         if mass is not None and mass.shape != (total,):
             raise Unreadable(f"weights have shape {mass.shape}")
-        weights = mass.rows(0, 1, total) if mass else [Fraction(1)] * total
+        labels = y.numbers(0, 1, used)
+        weights = _normalised(mass.rows(0, 1, used)) if mass else [Fraction(1, used)] * used
+    if any(v != int(v) or v < 0 for v in labels):
+        raise Unreadable("a label is no whole number from 0")
+    return Samples(points, [int(v) for v in labels], weights, width)
+
+
+def _used(count: int | None, total: int) -> int:
     used = total if count is None else count
     if not 0 < used <= total:
         raise Unreadable(f"has {total} samples, not {used}")
-    labels, weights = labels[:used], weights[:used]
-    if any(v.denominator != 1 or v < 0 for v in labels):
-        raise Unreadable("a label is no whole number from 0")
-    if any(v < 0 for v in weights) or not sum(weights):
+    if used > Limits.samples:
+        raise Unreadable(f"limit: {used} samples are more than {Limits.samples}")
+    return used
+
+
+def _normalised(weights: list[Fraction]) -> list[Fraction]:
+    total = sum(weights)
+    if any(v < 0 for v in weights) or not total:
         raise Unreadable("weights are negative, or all zero")
-    mass_sum = sum(weights)
-    return Samples(points, [int(v) for v in labels], [v / mass_sum for v in weights], width)
+    return [v / total for v in weights]
 
 
 def _csv(content: bytes) -> list[list[Fraction]]:

@@ -34,6 +34,7 @@ class Limits:
     variables = elements = 4_000_000
     terms = 30_000_000  # coefficients of a program, at about 200 bytes
     file = 4 << 30
+    samples = 1_000_000  # of which a certificate of the size above can say something
     property = 64 << 20
 
 

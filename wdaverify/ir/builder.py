@@ -181,13 +181,19 @@ class GraphBuilder:
             floats = forms.values[mask].astype(np.float64) if forms.is_float else np.ones(len(columns))
             matrices.append(csr_array((floats, columns, starts), shape=shape))
             data.append(forms.values[mask])
-        if forms.is_float:
-            affine = Affine(tuple(matrices), forms.bias)
-        else:
-            affine = Affine.from_fractions(matrices, [list(to_fractions(d)) for d in data], list(to_fractions(forms.bias)))
+        affine = Affine(tuple(matrices), forms.bias) if forms.is_float else self._exact_affine(forms, matrices, data)
         if not all(np.isfinite(part).all() for part in (*(m.data for m in affine.matrices), affine.bias)):
             raise ModelError(f"a coefficient of '{forms.label or self.label}' exceeds the range of float64")
         return affine, tuple(self._names[k] for k in used)
+
+    def _exact_affine(self, forms: Expression, matrices: list[SparseMatrix], data: list[Values]) -> Affine:
+        try:
+            return Affine.from_fractions(matrices, [list(to_fractions(d)) for d in data], list(to_fractions(forms.bias)))
+        except OverflowError:
+            raise ModelError(
+                f"the coefficients of '{forms.label or self.label}' have too many different denominators for exact arithmetic "
+                "(a division by many constants?); multiply by stored reciprocals instead"
+            ) from None
 
     def _scatter(self, values: Expression, keep: IntArray, bias: Values) -> Expression:
         """References at the rows `keep`, the constants of `bias` elsewhere."""

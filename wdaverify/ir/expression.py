@@ -88,8 +88,10 @@ def variables(start: int, size: int, label: str = "") -> Expression:
 
 def canonical(rows: IntArray, columns: IntArray, values: Values, bias: Values, label: str = "") -> Expression:
     """Sort the entries, add up duplicates exactly, drop zeros."""
-    order = np.lexsort((columns, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
+    place = rows * (int(columns.max(initial=0)) + 1) + columns  # below 2^63: no machine holds 2^37 variables, see MAX_ELEMENTS
+    if not (place[1:] >= place[:-1]).all():
+        order = np.argsort(place, kind="stable")
+        rows, columns, values = rows[order], columns[order], values[order]
     first = np.ones(len(rows), dtype=bool)
     first[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
     if not first.all():

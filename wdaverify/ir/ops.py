@@ -20,11 +20,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from wdaverify.ir.rational import common_denominator, dyadic
+from wdaverify.ir.values import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wdaverify._types import ObjectArray, SparseMatrix, Vector
+
+MAX_BITS = 2**32
+"""Most bits of the exact coefficients of one op, half a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +98,25 @@ class Affine:
             The exact value of each stored entry, in csr order, one sequence per matrix.
         bias
             The exact bias.
+
+        Raises
+        ------
+        OverflowError
+            If the different coefficients over their common denominator might take more than `MAX_BITS` of memory.
         """
-        groups = [*data, bias]
-        floats = [np.array([nearest_float(q) for q in group], dtype=np.float64) for group in groups]
-        rounded = tuple(type(m)((v, m.indices, m.indptr), shape=m.shape) for m, v in zip(matrices, floats[:-1], strict=True))
+        tables, codes = zip(*(distinct(np.array(group, dtype=object)) for group in (*data, bias)), strict=True)
+        nearest = [np.array([nearest_float(q) for q in table], dtype=np.float64) for table in tables]
+        *floats, offset = (values[code] for values, code in zip(nearest, codes, strict=True))
+        rounded = tuple(type(m)((v, m.indices, m.indptr), shape=m.shape) for m, v in zip(matrices, floats, strict=True))
         if all(
-            Fraction(float(v)) == q
-            for group, values in zip(groups, floats, strict=True)
-            for q, v in zip(group, values, strict=True)
+            math.isfinite(v) and Fraction(v) == q
+            for table, values in zip(tables, nearest, strict=True)
+            for q, v in zip(table, values.tolist(), strict=True)
         ):
-            return Affine(rounded, floats[-1])
-        numerators, denominator = common_denominator(groups)
-        return Affine(rounded, floats[-1], RationalAffine(tuple(numerators[:-1]), numerators[-1], denominator))
+            return Affine(rounded, offset)
+        integers, denominator = common_denominator(tables, most_bits=MAX_BITS)
+        *numerators, constants = (values[code] for values, code in zip(integers, codes, strict=True))
+        return Affine(rounded, offset, RationalAffine(tuple(numerators), constants, denominator))
 
 
 def nearest_float(value: Fraction) -> float:

@@ -58,9 +58,19 @@ def _strip_trailing_zeros(mantissa: np.ndarray, exponent: np.ndarray) -> None:
         exponent[even] += bits
 
 
-def common_denominator(groups: Sequence[Sequence[Fraction]]) -> tuple[list[ObjectArray], int]:
-    """Write groups of fractions as integers over their least common denominator."""
-    denominator = math.lcm(*(q.denominator for group in groups for q in group))
+def common_denominator(groups: Sequence[Sequence[Fraction]], *, most_bits: float = math.inf) -> tuple[list[ObjectArray], int]:
+    """Write groups of fractions as integers over their least common denominator.
+
+    Raises
+    ------
+    OverflowError
+        If the integers might take more than `most_bits`: the denominator's bits for each.
+    """
+    denominator, count = 1, sum(map(len, groups))
+    for other in {q.denominator for group in groups for q in group}:
+        denominator = math.lcm(denominator, other)
+        if denominator.bit_length() * count > most_bits:
+            raise OverflowError("the common denominator is too large")
     return [
         np.array([q.numerator * (denominator // q.denominator) for q in group], dtype=object) for group in groups
     ], denominator

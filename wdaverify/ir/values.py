@@ -40,9 +40,29 @@ def to_fractions(values: Values) -> ObjectArray:
     """The same numbers as an object array of fractions."""
     if not is_float(values):
         return values
-    result = np.empty(values.shape, dtype=object)
-    result.ravel()[:] = [Fraction(v) for v in values.ravel().tolist()]
-    return result
+    table, codes = distinct(values)
+    fractions = np.empty(len(table), dtype=object)
+    fractions[:] = [Fraction(v) for v in table.tolist()]
+    return fractions[codes]
+
+
+def distinct(values: Values) -> tuple[Values, IntArray]:
+    """The different numbers of an array and where each stands: ``values == table[codes]``.
+
+    The coefficients of a convolution are few numbers at many places, and what is worked out in fractions is worked out
+    once for each number. Fractions are told apart by identity, which is fast; equal ones may be in the table twice.
+
+    >>> distinct(np.array([0.5, 2.0, 0.5]))
+    (array([0.5, 2. ]), array([0, 1, 0]))
+    """
+    flat = values.ravel()
+    if is_float(values):
+        table, codes = np.unique(flat, return_inverse=True)
+    else:
+        ids = np.fromiter(map(id, flat), dtype=np.int64, count=len(flat))
+        _, first, codes = np.unique(ids, return_index=True, return_inverse=True)
+        table = flat[first]
+    return table, codes.reshape(values.shape)
 
 
 def simplify(values: Values) -> Values:
@@ -53,16 +73,16 @@ def simplify(values: Values) -> Values:
     """
     if is_float(values):
         return values
-    result = np.empty(values.shape, dtype=np.float64)
-    flat = result.ravel()
-    for k, value in enumerate(values.ravel()):
+    table, codes = distinct(values)
+    floats = np.empty(len(table))
+    for k, value in enumerate(table):
         try:
-            flat[k] = float(value)
+            floats[k] = float(value)
         except OverflowError:
             return values
-        if Fraction(float(flat[k])) != value:
+        if Fraction(float(floats[k])) != value:
             return values
-    return result
+    return floats[codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +139,11 @@ def product(a: Values, b: Values) -> Values:
             result = a * b
         if _exact_products(a, b, result).all():
             return result
-    return simplify(to_fractions(a) * to_fractions(b))
+    (a_table, a_codes), (b_table, b_codes) = distinct(a), distinct(b)
+    pairs, codes = np.unique(a_codes * len(b_table) + b_codes, return_inverse=True)
+    factors = to_fractions(a_table)[pairs // max(len(b_table), 1)], to_fractions(b_table)[pairs % max(len(b_table), 1)]
+    products: Values = simplify(factors[0] * factors[1])[codes.reshape(np.broadcast_shapes(a.shape, b.shape))]
+    return products
 
 
 def accumulate(groups: IntArray, values: Values, size: int) -> Values:
@@ -128,38 +152,75 @@ def accumulate(groups: IntArray, values: Values, size: int) -> Values:
     >>> accumulate(np.array([0, 2, 2]), np.array([1.0, 0.1, 0.2]), 3)[2] == Fraction(0.1) + Fraction(0.2)
     True
     """
-    counts = np.bincount(groups, minlength=size)
-    if is_float(values) and counts.max(initial=0) <= 1:
-        result = np.zeros(size)
-        result[groups] = values
-        return result
-    if is_float(values) and counts.max() == 2:
-        return _accumulate_pairs(groups, values, size)
-    return _accumulate_fractions(groups, values, size)
-
-
-def _accumulate_pairs(groups: IntArray, values: Vector, size: int) -> Values:
-    """Groups of at most two floats: one TwoSum each."""
-    order = np.argsort(groups, kind="stable")
-    first = np.ones(len(groups), dtype=bool)
-    first[1:] = groups[order][1:] != groups[order][:-1]
-    a, b = np.zeros(size), np.zeros(size)
-    a[groups[order][first]] = values[order][first]
-    b[groups[order][~first]] = values[order][~first]
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = a + b
-        virtual = total - a
-        error = (a - (total - virtual)) + (b - virtual)
-    if np.isfinite(total).all() and not error.any():
+    if not is_float(values):
+        return simplify(_accumulate_fractions(groups, values, size))
+    total, exact = _pairwise_sums(groups, values, size)
+    if exact.all():
         return total
-    return _accumulate_fractions(groups, values, size)
+    rounded = np.flatnonzero(~exact)
+    number = np.full(size, -1, dtype=np.int64)
+    number[rounded] = np.arange(len(rounded))
+    here = number[groups] >= 0
+    sums = _sums_by_integers(number[groups[here]], values[here], len(rounded))
+    floats = simplify(sums)
+    if is_float(floats):
+        total[rounded] = floats
+        return total
+    total[rounded] = 0.0
+    result = to_fractions(total)
+    result[rounded] = sums
+    return result
 
 
-def _accumulate_fractions(groups: IntArray, values: Values, size: int) -> Values:
+def _pairwise_sums(groups: IntArray, values: Vector, size: int) -> tuple[Vector, BoolArray]:
+    """The sums of groups of floats, neighbours first, and where no TwoSum on the way had an error."""
+    order = np.argsort(groups, kind="stable")
+    groups, values = groups[order], values[order]
+    exact = np.ones(size, dtype=bool)
+    while True:
+        first = np.flatnonzero(np.diff(groups, prepend=-1))
+        if len(first) == len(groups):
+            break
+        rank = np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
+        left = np.flatnonzero(rank % 2 == 0)
+        paired = np.append(rank, 0)[left + 1] % 2 == 1
+        a, b = values[left], np.where(paired, np.append(values, 0.0)[left + 1], 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = a + b
+            virtual = total - a
+            error = (a - (total - virtual)) + (b - virtual)
+        groups, values = groups[left], total
+        exact[groups[~(error == 0.0)]] = False  # NaN, where a sum overflows, is an error too
+    result = np.zeros(size)
+    result[groups] = values
+    return result, exact
+
+
+def _sums_by_integers(groups: IntArray, values: Vector, size: int) -> ObjectArray:
+    """Sums of floats ``m 2^e`` as fractions: integers over the least ``2^e`` of each group; every group has a member."""
+    if not np.isfinite(values).all():
+        raise OverflowError("an infinity has no exact sum")
+    order = np.argsort(groups, kind="stable")
+    groups = groups[order]
+    mantissas, exponents = np.frexp(values[order])
+    integers = np.ldexp(mantissas, _DOUBLE_DIGITS).astype(np.int64)
+    exponents = exponents.astype(np.int64) - _DOUBLE_DIGITS
+    starts = np.searchsorted(groups, np.arange(size))
+    least = np.minimum(np.minimum.reduceat(exponents, starts), 0)
+    shifted = np.empty(len(groups), dtype=object)
+    shifted[:] = [m << s for m, s in zip(integers.tolist(), (exponents - least[groups]).tolist(), strict=True)]
+    result = np.empty(size, dtype=object)
+    result[:] = [Fraction(n, 1 << -e) for n, e in zip(np.add.reduceat(shifted, starts), least.tolist(), strict=True)]
+    return result
+
+
+def _accumulate_fractions(groups: IntArray, values: ObjectArray, size: int) -> ObjectArray:
     result = np.full(size, Fraction(0), dtype=object)
-    for group, value in zip(groups.tolist(), to_fractions(values), strict=True):
+    alone = np.bincount(groups, minlength=size)[groups] == 1
+    result[groups[alone]] = values[alone]
+    for group, value in zip(groups[~alone].tolist(), values[~alone], strict=True):
         result[group] += value
-    return simplify(result)
+    return result
 
 
 def _exact_products(a: Vector, b: Vector, result: Vector) -> BoolArray:

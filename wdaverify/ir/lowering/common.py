@@ -31,8 +31,8 @@ MAX_ELEMENTS = 2**26
 MAX_INPUTS = 2**21
 """Most inputs of a network, 14 times those of ImageNet's: every step keeps some hundred bytes for each."""
 
-MAX_NONZEROS = 2**27
-"""Largest number of coefficients of one affine map."""
+MAX_NONZEROS = 2**25
+"""Largest number of coefficients of one affine map; each takes some hundred bytes while the map is built."""
 
 
 @dataclass(frozen=True, slots=True)
