@@ -1,4 +1,4 @@
-"""The stages that a proof names are those in which the judge lowers the model, read by code that it does not share."""
+"""The stages that a proof names are those in which the judge lowers the model, with the neurons that the search has."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def windows():
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
+        pytest.param(windows(), ["A18", "R18", "A18", "A9", "R9", "A9", "A2"], id="max-pooling in two rounds"),
         pytest.param(shapes_from_constants(), ["A18", "R18", "A3"], id="shapes computed from constants"),
         pytest.param(statistics([1.0, -2.0, 0.5, 3.0]), ["A4", "A4", "R4", "A2"], id="batch normalization"),
         pytest.param(statistics([1.0, 0.0, 0.5, 3.0]), ["A4", "A3", "R3", "A2"], id="a channel without scale is a constant"),
@@ -59,5 +60,17 @@ def test_stages_are_those_of_the_judge(content, expected):
     assert program_of(content, "m.onnx").names() == expected
 
 
-def test_stages_that_are_not_plain_to_see_give_none():
-    assert stages_of(from_onnx(windows())) is None
+def test_neurons_that_the_judge_counts_otherwise_give_a_reason():
+    nodes = [
+        node("Clip", ["X"], ["r"], min=0.0, max=3.4e38),
+        node("MatMul", ["r", "v"], ["Y"]),
+    ]  # no limit for us, one for the judge
+    content = model(nodes, {"v": real(3, 2)}, (1, 3), opset=7)
+    reason = stages_of(from_onnx(content))
+    assert isinstance(reason, str)
+    assert "3 neurons for the search and 6 for the judge" in reason
+
+
+def test_operators_that_the_judge_does_not_know_are_named():
+    nodes = [node("Gemm", ["X", "v"], ["g"]), node("Mean", ["g", "X"], ["Y"])]
+    assert "Mean" in stages_of(from_onnx(model(nodes, {"v": real(3, 3)}, (1, 3))))

@@ -20,7 +20,7 @@ from wdaverify._deadline import Deadline
 from wdaverify.program.backend import get_backend
 from wdaverify.proof.judge import Verdict, ask
 from wdaverify.proof.ledger import Ledger
-from wdaverify.proof.stages import stages_of
+from wdaverify.proof.stages import seconds_to_lower, stages_of
 from wdaverify.report import json
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def _judged_stages(network: Network, limit: Deadline) -> list[str] | str:
         return "the model did not come from a file"
     if hashlib.sha256(source.content).hexdigest() != source.sha256:  # weights were put into the content when it was read
         return f"{source.file} keeps weights in a file beside it, and a proof is about one file; export with external_data=False"
-    return stages_of(network) or f"{source.file} has operators, or uses of them, that no proof covers (see docs/trust.md)"
+    if seconds_to_lower(network) > limit.remaining:
+        return "the time limit leaves no time to read the model as the judge does"
+    return stages_of(network)
 
 
 def _part(deadline: Deadline) -> Deadline:
