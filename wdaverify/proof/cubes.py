@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify.proof.gradients import adjoint_ranges, norm_bound
+from wdaverify.proof.gradients import GradientBounds
 from wdaverify.proof.numbers import outward, written
 from wdaverify.proof.powers96 import power
 from wdaverify.transport import round_up
@@ -74,10 +74,9 @@ class Cubes:
         pair = frozenset((j, label))
         if pair not in self._margins:
             network, size = self._network, self._network.outputs
-            row, modes = np.eye(size)[j] - np.eye(size)[label], np.zeros(network.compiled.neurons)
-            free = np.ones(network.inputs, dtype=np.bool_)
-            found = adjoint_ranges(network.compiled, row, modes)
-            value = norm_bound(network.compiled, row, modes, found, self._norm, free)
+            row, free = np.eye(size)[j] - np.eye(size)[label], np.ones(network.inputs, dtype=np.bool_)
+            bounds = GradientBounds(network.compiled, row, self._norm, free)
+            value = float(bounds.largest(np.zeros((1, network.compiled.neurons)))[0])
             value = round_up(Fraction(value) * (1 + _ROOM)) if math.isfinite(value) else math.inf
             self._margins[pair] = None
             if math.isfinite(value):
