@@ -29,6 +29,7 @@ from wdaverify.proof.plans import exact_cost, exact_plan
 from wdaverify.proof.powers96 import power, rational_order
 from wdaverify.proof.prices import Price, PriceProof
 from wdaverify.proof.softmax_cover import SoftmaxCover
+from wdaverify.proof.whole_space_prices import WholeSpacePrice
 from wdaverify.risk.audit import Auditor
 from wdaverify.transport import GroundCost, round_up
 
@@ -153,19 +154,16 @@ class _RiskProof:
 
     def _price(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
         """The claim that a sample's priced loss is at most a value, and that value; half the slack above `least` comes first."""
-        certificate, ball = self._certificate, self._ball
-        place = self._place(sample)
-        if place is None:
+        certificate, place = self._certificate, self._place(sample)
+        if place is None and (certificate.loss == _LOGARITHMIC or self._order != 1):
             return None
-        if certificate.loss == _LOGARITHMIC:
+        if place is not None and certificate.loss == _LOGARITHMIC:
             return self._logarithmic(sample, least, slack, place)
         shift = 1.0 if certificate.loss == "hinge" else 0.0
         rivals = _rivals(certificate.network.outputs, int(certificate.data.y[sample]))
-        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
         value = round_up(least + slack / 2 - Fraction(shift))
         for _ in range(_ATTEMPTS):
-            price = Price(certificate.network, place.area, rivals, value, ground, self._weight)
-            proof = PriceProof(price, self._ledger.backend, self._ledger.deadline)
+            proof = self._margin(sample, rivals, value, place)
             claim = self._ledger.prove(proof.run, "price", **self._fields(sample, value, place))
             if claim is not None:
                 exact = Fraction(value)
@@ -175,6 +173,17 @@ class _RiskProof:
             # the points were not the best ones, or else the multipliers are too coarse
             value = round_up(Fraction(value) + Fraction(max(0.0, proof.missed)) * 2 + slack / 16)
         return None
+
+    def _margin(self, sample: int, rivals: Matrix, value: float, place: _Place | None) -> PriceProof | WholeSpacePrice:
+        """What proves that all margins of a sample are at most a value and their price."""
+        network, ball = self._certificate.network, self._ball
+        if place is None:
+            center = self._certificate.data.x[sample]
+            return WholeSpacePrice(self._ledger, network, rivals, value, center, ball.norm, self._weight)
+        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
+        return PriceProof(
+            Price(network, place.area, rivals, value, ground, self._weight), self._ledger.backend, self._ledger.deadline
+        )
 
     def _logarithmic(self, sample: int, least: Fraction, slack: Fraction, place: _Place) -> tuple[str, Fraction] | None:
         """The same for the cross-entropy, whose cover is refined to an eighth of the slack below the value."""
@@ -217,14 +226,14 @@ class _RiskProof:
             within["at_sample"] = written(loss_above(self._certificate, self._auditor, sample))
         return _Place(Area.cube(self._box, center, radius, ball.norm), {"within": within})
 
-    def _fields(self, sample: int, value: float, place: _Place) -> dict[str, Any]:
+    def _fields(self, sample: int, value: float, place: _Place | None) -> dict[str, Any]:
         """What the claim says."""
         norm, end = str(self._ball.norm), written(value)
         fields: dict[str, Any] = {
             "sample": sample, "norm": norm, "p": written(self._ball.order) if self._finite else 1,
             "lambda_": written(self._weight), "loss": "ce" if self._certificate.loss == _LOGARITHMIC else "margin", "value": end,
         }  # fmt: skip
-        return {**fields, **({"cutoff": end} if self._finite else {}), **place.fields}
+        return {**fields, **({"cutoff": end} if self._finite else {}), **(place.fields if place is not None else {})}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

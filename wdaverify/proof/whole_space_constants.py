@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from wdaverify.proof.ledger import Emit, Ledger
     from wdaverify.search.relaxation import Path
 
-_NODES = 20_000
-"""Nodes that one constant may cost."""
+NODES = 20_000
+"""Nodes that one constant or price may cost."""
 
-_LARGEST = 2**12
+LARGEST = 2**12
 """Neurons times inputs, beyond which forms of cells are not computed."""
 
 _TIE = 1.0 + 2.0**-46
@@ -45,14 +45,14 @@ _DUAL = 1e-9
 def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: float, norm: Norm, emit: Emit) -> bool:
     """Whether no generic point of R^n has a longer gradient of ``row . f``, with records to `emit`."""
     compiled = network.compiled
-    if compiled.neurons * network.inputs > _LARGEST:
+    if compiled.neurons * network.inputs > LARGEST:
         return False
     layers = np.zeros(compiled.neurons, dtype=np.int64)
     for k, step in enumerate(compiled.relus):
         layers[step.neurons] = k
     stack: list[Path] = [()]
     bounds = GradientBounds(compiled, row, norm, np.ones(network.inputs, dtype=np.bool_))
-    for _ in range(_NODES):
+    for _ in range(NODES):
         if not stack or ledger.deadline.passed:
             break
         path = stack.pop()
@@ -62,7 +62,7 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
         if bounds.largest(modes[None])[0] <= value * _TIE:
             emit({"t": "leaf", "k": "jac"})
             continue
-        record = _refuted(ledger, network, path, modes) if path else None
+        record = refuted_everywhere(ledger, network, path, modes) if path else None
         if record is not None:
             emit(record)
             continue
@@ -76,7 +76,7 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
     return not stack
 
 
-def _refuted(ledger: Ledger, network: Network, path: Path, modes: Vector) -> dict[str, Any] | None:
+def refuted_everywhere(ledger: Ledger, network: Network, path: Path, modes: Vector) -> dict[str, Any] | None:
     """A leaf *empty* or *thin*; ``None`` if the cell has generic points, or may have."""
     forms, split = exact_forms(network, modes), [abs(d) - 1 for d in path]
     rows = [[int(modes[n]) * v for v in forms[n]] for n in split]
