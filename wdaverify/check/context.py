@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import lcm
 from typing import Any, TypeAlias
 
-from .num import bounded, d14, r32_quotient
+from .num import bounded, r32_quotient
 from .program import Form, Program, Stage
 
 End: TypeAlias = "Fraction | None"
@@ -139,20 +139,22 @@ class Context:
         if found is None:
             low, high = self.l[n], self.u[n]
             if low is not None and high is not None:
-                a, sigma = int(high > -low), d14(high / (high - low))
+                # u / (u - l) = p / (p + m), and D14 of it
+                p, m = high.numerator * low.denominator, -low.numerator * high.denominator
+                a, sigma = int(p > m), (32768 * p + p + m) // (2 * (p + m))
             else:
                 a = int(low is not None)
-                sigma = Fraction(a)
-            found = (a, int(sigma * 16384), self.offset(n, sigma))
+                sigma = 16384 * a
+            found = (a, sigma, self.offset(n, sigma, 16384))
             self.slopes[n] = found
         return found  # type: ignore[no-any-return]
 
-    def offset(self, n: int, sigma: Fraction) -> tuple[int, int] | None:
-        """``max(-sigma l, (1 - sigma) u)`` with ``0 * inf = 0``, as numerator and denominator; None if infinite.
+    def offset(self, n: int, s: int, q: int) -> tuple[int, int] | None:
+        """``max(-sigma l, (1 - sigma) u)``, ``sigma = s / q``, ``0 * inf = 0``, as numerator and denominator; None if infinite.
 
-        With ``sigma = s / q`` the two are ``-s l / q`` and ``(q - s) u / q``; l < 0 < u, so both are at least 0.
+        The two are ``-s l / q`` and ``(q - s) u / q``; l < 0 < u, so both are at least 0.
         """
-        low, high, s, q = self.l[n], self.u[n], sigma.numerator, sigma.denominator
+        low, high = self.l[n], self.u[n]
         if (low is None and s > 0) or (high is None and s < q):
             return None
         first = (0, 1) if low is None else (-s * low.numerator, q * low.denominator)

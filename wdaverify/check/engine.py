@@ -55,9 +55,9 @@ class Evidence:
             else:
                 raise Rejected(f"unknown evidence {key!r}")
         multipliers = [*found.p.values(), *found.u.values(), *found.l.values(), *found.c.values(), *found.a.values()]
-        if any(v < 0 for v in (*multipliers, found.b, found.o)):
+        if any(v.numerator < 0 for v in (*multipliers, found.b, found.o)):
             raise Rejected("a multiplier is negative")
-        if any(not 0 <= v <= 1 for v in found.s.values()):
+        if any(not 0 <= v.numerator <= v.denominator for v in found.s.values()):
             raise Rejected("a slope s is not in [0, 1]")
         if any(not ctx.fixed[n] for n in found.p):
             raise Rejected("multiplier p of a neuron that no split has fixed")
@@ -193,7 +193,7 @@ class Sweep:
         if own is None:
             moved.append((i, rho * sigma_units, 16384 * further))
         else:
-            offset = self.ctx.offset(n, own)
+            offset = self.ctx.offset(n, own.numerator, own.denominator)
             moved.append((i, rho * own.numerator, own.denominator * further))
         if offset is None or (self.ctx.l[n] is None and self.ctx.u[n] is None):
             raise Rejected(f"neuron {n} has no finite upper row")

@@ -52,9 +52,9 @@ def _negation(call: Call) -> Tensor:
 
 def inner(call: Call, xs: Sequence[Element], ws: Sequence[Element], bias: Fraction = Fraction(0)) -> Form:
     """``sum xs ws + bias`` where of each pair one is constant: the second one, or all of the first."""
-    if all(isinstance(w, Fraction) for w in ws):
+    if set(map(type, ws)) <= {Fraction}:
         return Form.of(xs, ws, bias)  # type: ignore[arg-type]
-    if all(isinstance(x, Fraction) for x in xs):
+    if set(map(type, xs)) <= {Fraction}:
         return Form.of(ws, xs, bias)  # type: ignore[arg-type]
     raise call.error("multiplies two variable matrices, which is not piecewise linear")
 
@@ -83,7 +83,11 @@ def _gemm(call: Call) -> Tensor:
             if alpha != 1:
                 form = Form({v: alpha * w for v, w in form.terms.items()}, alpha * form.constant)
             if added:
-                form = Form.of([*form.terms, added[i * shape[1] + j]], [*form.terms.values(), beta], form.constant)
+                more = added[i * shape[1] + j]
+                if isinstance(more, Fraction):
+                    form = Form(form.terms, form.constant + beta * more)
+                else:
+                    form = Form.of([*form.terms, more], [*form.terms.values(), beta], form.constant)
             forms.append(form)
     return call.affine(shape, forms)
 

@@ -2,7 +2,8 @@
 
 ``sum_k c_k line_k`` over the rows (or columns) of a matrix is one multiplication of big integers per line: a line is packed
 into one integer, an entry per slot of a fixed number of bytes, wide enough that no sum leaves its slot. Packing pays from
-the fourth product on; few or huge coefficients are multiplied one by one.
+the fourth product on; few or huge coefficients are multiplied one by one. Neighbouring nodes of a proof differ in few
+coefficients: the last packed sum is kept, and what changed is added to it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Group:
     views: dict[str, Lines] = field(default_factory=dict)
     visits: dict[str, int] = field(default_factory=dict)
     packs: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+    last: dict[str, tuple[Sequence[int], int]] = field(default_factory=dict)
     bits: int = 0
 
     def view(self, name: str) -> Lines:
@@ -51,7 +53,7 @@ class Group:
             self.visits[name] = self.visits.get(name, 0) + 1
             width = self._width(coefficients)
             if width <= _WIDEST and self.visits[name] >= _VISITS:
-                return self._packed(name, coefficients, active, width)
+                return self._packed(name, coefficients, width)
         if 2 * len(active) >= len(lines):
             return [sum(map(mul, coefficients, line)) for line in self.view(_OTHER[name])]
         total = [0] * length
@@ -67,7 +69,7 @@ class Group:
         largest = max(map(int.bit_length, coefficients))
         return (largest + self.bits + len(coefficients).bit_length() + 9) // 8
 
-    def _packed(self, name: str, coefficients: Sequence[int], active: list[int], width: int) -> list[int]:
+    def _packed(self, name: str, coefficients: Sequence[int], width: int) -> list[int]:
         length = len(self.view(name)[0])
         slot, packs = self.packs.get(name, (0, []))
         if slot < width:
@@ -77,8 +79,15 @@ class Group:
             shifted = (b"".join((w + half).to_bytes(slot, "little") for w in line) for line in self.view(name))
             packs = [int.from_bytes(line, "little") - bias for line in shifted]
             self.packs[name] = slot, packs
+            self.last[name] = [0] * len(packs), 0
         half = 1 << (8 * slot - 1)
         bias = half * (((1 << 8 * slot * length) - 1) // ((1 << 8 * slot) - 1))
-        total = sum(coefficients[k] * packs[k] for k in active) + bias
-        content, read = total.to_bytes(slot * length, "little"), int.from_bytes
+        old, total = self.last[name]
+        changes = [v - w for v, w in zip(coefficients, old, strict=True)]
+        if 2 * changes.count(0) > len(changes):
+            total += sum(map(mul, changes, packs))
+        else:
+            total = sum(map(mul, coefficients, packs))
+        self.last[name] = tuple(coefficients), total
+        content, read = (total + bias).to_bytes(slot * length, "little"), int.from_bytes
         return [read(content[k : k + slot], "little") - half for k in range(0, slot * length, slot)]

@@ -147,11 +147,6 @@ def r32_quotient(p: int, q: int, *, up: bool) -> Fraction:
     return Fraction(units << shift) if shift >= 0 else Fraction(units, 1 << -shift)
 
 
-def d14(x: Fraction) -> Fraction:
-    """D14: the nearest multiple of 2^-14."""
-    return Fraction((2 * 16384 * x.numerator + x.denominator) // (2 * x.denominator), 16384)
-
-
 def iroot(n: int, q: int) -> int:
     """The largest r with ``r^q <= n``, by Newton's iteration from above."""
     if n < 2 or q == 1:

@@ -266,14 +266,13 @@ def _tensor(data: memoryview) -> Stored:
         typed = [struct.unpack("<e", struct.pack("<H", int(v) & 0xFFFF))[0] for v in typed]
     if len(typed) != count:
         raise Unreadable(f"tensor {shown(name)} has {len(typed)} values for the shape {shape}")
-    if not all(map(math.isfinite, typed)) and kind in FLOATS and not (count == 1 and math.isinf(typed[0])):
+    if all(map(math.isfinite, typed)):
+        return Stored(kind, tuple(shape), list(map(Fraction, typed)), name)
+    if kind in FLOATS and not (count == 1 and math.isinf(typed[0])):
         raise Unreadable(f"tensor {shown(name)} holds a number that is not finite")
-    return Stored(kind, tuple(shape), [Fraction(v) if math.isfinite(v) else _infinite(v) for v in typed], name)
-
-
-def _infinite(v: float) -> Any:
-    """An infinite scalar stays a float: only the limits of Clip may be one, everything else refuses it."""
-    return v
+    # An infinite scalar stays a float: only the limits of Clip may be one, everything else refuses it.
+    infinite: list[Any] = [Fraction(v) if math.isfinite(v) else v for v in typed]
+    return Stored(kind, tuple(shape), infinite, name)
 
 
 def size_of(shape: list[int] | tuple[int, ...], what: str, limit: int | None = None) -> int:

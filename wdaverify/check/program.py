@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from math import lcm
 from typing import TypeAlias
 
@@ -43,7 +44,7 @@ class Form:
         """``sum weights elements + constant``, equal variables merged."""
         terms: Terms = {}
         for e, w in zip(elements, weights, strict=True):
-            if isinstance(e, Fraction):
+            if type(e) is not int:  # cheaper than to ask for a Fraction
                 constant += e * w
             elif e in terms:
                 terms[e] += w
@@ -116,22 +117,22 @@ class Program:
         first = len(self.places)
         if live:
             stage = self._block("A", len(live))
-            stage.denominator = q = lcm(*{w.denominator for f in live for w in (*f.terms.values(), f.constant)})
-            stage.bias = [f.constant.numerator * (q // f.constant.denominator) for f in live]
+            dens = {w.denominator for f in live for w in (*f.terms.values(), f.constant)}
+            stage.denominator = q = lcm(*dens)
+            scale = {d: q // d for d in dens}
+            stage.bias = [f.constant.numerator * scale[f.constant.denominator] for f in live]
             groups: dict[tuple[int, tuple[int, ...]], Group] = {}
             for i, form in enumerate(live):
                 self.terms += len(form.terms)
                 if self.terms > Limits.terms:
                     raise Unreadable(f"limit: the program has more than {Limits.terms} coefficients")
-                parts: dict[int, list[int]] = {}
-                for v in sorted(form.terms):
-                    parts.setdefault(self.places[v][0], []).append(v)
-                for block, variables in parts.items():
-                    columns = tuple(self.places[v][1] for v in variables)
+                for block, run in groupby(sorted(form.terms), key=lambda v: self.places[v][0]):
+                    variables = list(run)
+                    columns = tuple([self.places[v][1] for v in variables])
                     group = groups.setdefault((block, columns), Group(block, columns))
                     group.rows.append(i)
-                    weights = (form.terms[v] for v in variables)
-                    group.weights.append([w.numerator * (q // w.denominator) for w in weights])
+                    ratios = map(Fraction.as_integer_ratio, map(form.terms.__getitem__, variables))
+                    group.weights.append([p * scale[d] for p, d in ratios])
             stage.groups = list(groups.values())
             stage.sort_out()
         count = iter(range(first, first + len(live)))

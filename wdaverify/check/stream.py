@@ -22,18 +22,13 @@ _CHUNK = 1 << 16
 def loads(content: bytes, *, exact: bool) -> Any:
     """JSON without duplicate keys, NaN or deep nesting; `exact`: also without any float."""
     depth = 0
-    for match in _BRACKET.finditer(_QUOTED.sub(b"", content)):
+    nested = content.count(b"[") + content.count(b"{") > Limits.nesting
+    for match in _BRACKET.finditer(_QUOTED.sub(b"", content)) if nested else ():
         depth += 1 if match[0] in b"[{" else -1
         if depth > Limits.nesting:
             raise Rejected(f"limit: JSON is nested deeper than {Limits.nesting}")
     try:
-        return json.loads(
-            content.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_int=_integer,
-            parse_float=_no_float if exact else _finite,
-            parse_constant=_no_float,
-        )
+        return _DECODERS[exact].decode(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Rejected(f"is no JSON of the format ({type(error).__name__})") from None
 
@@ -60,6 +55,18 @@ def _finite(text: str) -> float:
 
 def _no_float(text: str) -> Any:
     raise Rejected(f"{shown(text)} is no number of the format")
+
+
+_DECODERS = {
+    exact: json.JSONDecoder(
+        object_pairs_hook=_unique,
+        parse_int=_integer,
+        parse_float=_no_float if exact else _finite,
+        parse_constant=_no_float,
+    )
+    for exact in (False, True)
+}
+"""By whether floats are refused."""
 
 
 class Reader:

@@ -64,28 +64,19 @@ class Context:
         return self.bounds.upper
 
     @staticmethod
-    def of(
-        network: Network,
-        area: Area,
-        emit: Callable[[dict[str, Any]], None],
-        known: Context | Slopes | None = None,
-        *,
-        decisive: bool = False,
-    ) -> Context:
+    def of(network: Network, area: Area, emit: Callable[[dict[str, Any]], None], known: Context | None = None) -> Context:
         """Certify bounds of all neurons, layer by layer; records go to `emit`.
 
         Parameters
         ----------
         known
             What is certified on a larger area; the intervals of the smaller one are a refresh, which the caller records.
-        decisive
-            Whether to state only ends that determine a neuron.
         """
         ends = root_ends(network, area, None if known is None else Ends(known.lower, known.upper))
         plain = NeuronBounds.of(network, area.regions, LayerBounds({}, {}))
         context = Context(network, area, plain.tightened(ends.lower.copy(), ends.upper.copy()))
         for step in network.compiled.relus:
-            context._certify(step, emit, np.inf if decisive else _GAIN)
+            context._certify(step, emit, _GAIN)
         return context
 
     def narrowed(self, area: Area, emit: Callable[[dict[str, Any]], None]) -> Context:
@@ -95,8 +86,19 @@ class Context:
             part._certify(step, emit, _GAIN)
         return part
 
+    def part(self, area: Area, known: Slopes, emit: Callable[[dict[str, Any]], None]) -> Context:
+        """What is known of a part of the area where more was certified: after a refresh, which the caller records.
+
+        Only ends that determine a neuron are stated.
+        """
+        ends = root_ends(self.network, area, Ends(known.lower, known.upper))
+        part = Context(self.network, area, self.bounds.tightened(ends.lower.copy(), ends.upper.copy()))
+        for step in self.network.compiled.relus:
+            part._certify(step, emit, np.inf)
+        return part
+
     def _certify(self, step: ReluStep, emit: Callable[[dict[str, Any]], None], gain: float) -> None:
-        """Linear bounds of one layer's undecided neurons; ends are stated that gain so much, or decide."""
+        """Linear bounds of one layer's undecided neurons; ends are stated that move by such a part of the width, or decide."""
         lower, upper = self.lower[step.neurons], self.upper[step.neurons]
         open_ = np.flatnonzero((lower < 0) & (upper > 0))
         if not len(open_) or not np.isfinite(lower).all() or not np.isfinite(upper).all():

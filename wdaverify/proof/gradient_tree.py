@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wdaverify.proof.context import Context
 from wdaverify.proof.leaves import EmptyLeaves, Record, Target, node_slopes
 from wdaverify.proof.numbers import written
 from wdaverify.proof.thin import thin_leaf
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from wdaverify._types import BoolArray, IntArray, Matrix, Vector
     from wdaverify.program.backend import Backend
     from wdaverify.proof.area import Area
+    from wdaverify.proof.context import Context
     from wdaverify.proof.gradients import GradientBounds
     from wdaverify.proof.ledger import Emit, Ledger
     from wdaverify.search.relaxation import Path
@@ -179,7 +179,7 @@ class GradientTree:
         """Certify what is known of a half: the judge's intervals, and ends that determine a neuron."""
         slopes, decided = node_slopes(half.parent.context, path)
         self._emit({"t": "refresh"})
-        context = Context.of(self._whole.network, half.area, self._emit, slopes, decisive=True)
+        context = self._whole.part(half.area, slopes, self._emit)
         loose = [np.where(decided != 0, *ends) for ends in self._ends(context)]
         return _Part(context, self._backend, (loose[0], loose[1]), half.parent.halvings + 1)
 

@@ -73,20 +73,19 @@ def rounded32(value: Fraction, *, up: bool) -> Fraction:
 
 def outward(value: Fraction, bits: int, *, up: bool) -> Fraction:
     """The nearest number with so many significant bits that is not below (or not above) a rational."""
-    if value == 0:
+    p, q = abs(value.numerator), value.denominator
+    if p.bit_length() <= bits and q & (q - 1) == 0:
         return value
-    size = abs(value)
-    exponent = size.numerator.bit_length() - size.denominator.bit_length() - bits
-    while size >= Fraction(2) ** (exponent + bits):
-        exponent += 1
-    while size < Fraction(2) ** (exponent + bits - 1):
-        exponent -= 1
-    unit = Fraction(2) ** exponent
-    units = size / unit
-    whole = units.numerator // units.denominator
-    if whole != units and (value > 0) == up:
+    shift = p.bit_length() - q.bit_length() - bits
+    while True:
+        whole, rest = divmod(p << max(-shift, 0), q << max(shift, 0))
+        if whole.bit_length() <= bits:
+            break
+        shift += 1
+    if rest and (value > 0) == up:
         whole += 1
-    return unit * whole if value > 0 else -unit * whole
+    whole = whole if value > 0 else -whole
+    return Fraction(whole << shift) if shift >= 0 else Fraction(whole, 1 << -shift)
 
 
 def nearby(value: Fraction, *, up: bool) -> Fraction:
