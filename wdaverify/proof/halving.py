@@ -38,11 +38,17 @@ _LEAST_LEAVES = 64
 _SAMPLE = 12
 """Leaves after which a search is judged by the share of the tree that they close."""
 
-_DOUBT = 4.0
-"""Factor by which that estimate may exceed what is allowed: it may be wrong."""
+_DOUBT = 2.0
+"""Factor by which that estimate may exceed what is allowed."""
+
+_NEAR = 0.5
+"""A search that has closed this share is ended rather than begun anew on halves, unless it has had twice the leaves."""
 
 _DOUBLING = 8
 """Halvings after which a box may have twice the leaves: where halving does not help, phases must."""
+
+_HOPE = 2.0**-20
+"""Part of the size of the rows by which a program's ceiling may exceed 0 for the node to be worth a try."""
 
 _CUT_BITS = 8
 """Halves are equal up to this power of two, so that their ends have few digits."""
@@ -62,21 +68,25 @@ def refuted_by_halving(
     nodes
         Programs that may be solved.
     """
-    stack = [(context.area, context, 0)]
+    question, magnitudes = target.question, context.bounds.charges.magnitudes
+    hope = _HOPE * float(np.max(np.abs(question.rows) @ magnitudes[context.network.compiled.output], initial=0.0))
+    stack = [(context.area, 0)]
     while stack:
-        area, known, depth = stack.pop()
-        here = known if area is known.area else known.narrowed(area, emit)
+        area, depth = stack.pop()
+        records: list[dict[str, Any]] = []
+        here = context if depth == 0 else context.narrowed(area, records.append)
         leaves = EmptyLeaves(here, target)
         record = leaves.by_default()
         if record is not None:
-            emit(record)
+            for one in [*records, record]:
+                emit(one)
             continue
-        walk, records = PhaseWalk(here, leaves, backend), list[dict[str, Any]]()
+        walk = PhaseWalk(here, leaves, backend, hope=hope)
         done = _short(walk, here, depth, records, deadline, nodes)
         nodes -= walk.programs
         if done:
-            for record in records:
-                emit(record)
+            for one in records:
+                emit(one)
             continue
         cut = _cut(here, target, walk.first)
         if cut is None or nodes <= 0 or deadline.passed:
@@ -84,7 +94,7 @@ def refuted_by_halving(
         j, at = cut
         emit({"t": "input", "j": j, "at": written(at)})
         below, above = area.halves(j, at)
-        stack += [(above, here, depth + 1), (below, here, depth + 1)]
+        stack += [(above, depth + 1), (below, depth + 1)]
     return True
 
 
@@ -94,8 +104,9 @@ def _short(walk: PhaseWalk, context: Context, depth: int, records: list[dict[str
     most = max(_LEAST_LEAVES, int(context.bounds.unstable.sum())) << (depth // _DOUBLING)
 
     def enough() -> bool:
-        hopeless = walk.programs >= _SAMPLE and walk.closed > _DOUBT * most * walk.share
-        return hopeless or walk.programs >= min(2 * most, nodes)
+        long = walk.programs >= _SAMPLE and walk.closed > _DOUBT * most * walk.share
+        near = walk.share >= _NEAR and walk.closed <= 2.0 * _DOUBT * most
+        return (long and not near) or walk.programs >= nodes
 
     return walk.run(records.append, deadline, enough)
 

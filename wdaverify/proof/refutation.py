@@ -7,6 +7,7 @@ where every neuron is decided; what does not close even there ends the proof.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from wdaverify.search.inputs import InputSet
@@ -61,6 +62,11 @@ def refuted(
 class PhaseWalk:
     """The search over phases below one context.
 
+    Parameters
+    ----------
+    hope
+        Nodes whose ceiling is above this are not tried: the judge's rule proves nothing better than a program's optimum.
+
     Attributes
     ----------
     programs, closed
@@ -72,12 +78,18 @@ class PhaseWalk:
     """
 
     def __init__(
-        self, context: Context, leaves: EmptyLeaves | BoundLeaves, backend: Backend, cost: CostTerm | None = None
+        self,
+        context: Context,
+        leaves: EmptyLeaves | BoundLeaves,
+        backend: Backend,
+        cost: CostTerm | None = None,
+        *,
+        hope: float = math.inf,
     ) -> None:
         inputs = InputSet(context.area.regions, cost)
         self._relaxation = PhaseRelaxation(backend, context.network, leaves.question, inputs, context.bounds)
         self._relaxation.aim(leaves.goal)
-        self._leaves = leaves
+        self._leaves, self._hope = leaves, hope
         self.programs, self.closed, self.share = 0, 0, 0.0
         self.first: Multipliers | None = None
 
@@ -93,7 +105,9 @@ class PhaseWalk:
             self.programs += 1
             if self.programs == 1:
                 self.first = answer.multipliers
-            record = None if answer.multipliers is None else self._leaves.close(path, answer.multipliers)
+            record = None
+            if answer.multipliers is not None and answer.ceiling <= self._hope:
+                record = self._leaves.close(path, answer.multipliers)
             if record is not None:
                 emit(record)
                 self.closed += 1
