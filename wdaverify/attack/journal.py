@@ -10,6 +10,7 @@ time (an exclusive lock of a file in the folder).
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -161,6 +162,8 @@ class Journal:
             (self._folder / f"{name}.part").replace(self._folder / f"{name}.npz")
             _sync(self._folder)
         except OSError as error:
+            with suppress(OSError):
+                (self._folder / f"{name}.part").unlink(missing_ok=True)
             raise InputError(f"{self._folder}: cannot be written: {error.strerror or error}") from None
 
 

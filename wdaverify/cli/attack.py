@@ -87,10 +87,10 @@ def attack(
             time_limit=time_limit,
             progress=advance,
         )
-    if output is not None:
-        save_attack(found, output, network=network)
     for row in text.attack_lines(found, str(network)):
         text.line(row)
+    if output is not None:
+        save_attack(found, output, network=network)
     if report is not None:
         from wdaverify.report.page.results import attack_material
         from wdaverify.report.page.save import save_page

@@ -123,10 +123,6 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool)
             options=search.options,
             progress=advance,
         )
-    if files.output is not None:
-        with progress.stage("proofs", quiet=quiet):
-            reason = certificate.save(files.output, proof=proof)
-        text.no_proof(reason, files.output, quiet=quiet)
     for row in text.certificate_lines(certificate):
         text.line(row)
     text.line("upper bounds of the same risk by Lipschitz constants, for comparison:")
@@ -134,6 +130,10 @@ def _risk(files: opt.Files, search: opt.Search, threat: _Threat, *, proof: bool)
     for bound in certificate.bounds:
         if bound.note:
             text.line(f"{bound.name}: {bound.note}")
+    if files.output is not None:  # the answer is printed before: a full disk, or Ctrl-C among the proofs, does not take it away
+        with progress.stage("proofs", quiet=quiet):
+            reason = certificate.save(files.output, proof=proof)
+        text.no_proof(reason, files.output, quiet=quiet)
     if files.report is not None:
         from wdaverify.report.page.results import risk_material
         from wdaverify.report.page.save import save_page

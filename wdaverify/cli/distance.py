@@ -79,15 +79,15 @@ def _distance(files: opt.Files, search: opt.Search, *, proof: bool) -> int:
         seconds=time.monotonic() - started,
     )
     document = msgspec.structs.replace(document, interrupted=interrupted)
+    for record in found:
+        text.line(str(record))
+    text.line(text.distance_summary(found))
     if files.output is not None:
         if proof and not interrupted:
             with progress.stage("proofs", quiet=files.quiet):
                 _save_proved(document, files.output, network, samples, found, search, quiet=files.quiet)
         else:
             json.write(document, files.output)
-    for record in found:
-        text.line(str(record))
-    text.line(text.distance_summary(found))
     if files.report is not None:
         _write_page(document, files, samples)
     return 130 if interrupted else 0

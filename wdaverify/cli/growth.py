@@ -50,15 +50,15 @@ def certify_growth(files: Files, search: Search, *, proof: bool) -> int:
         interrupted=interrupted,
         bounds={_PRODUCT: products},
     )
-    if files.output is not None:
-        with progress.stage("proofs", quiet=files.quiet):
-            write_constants(
-                document, files.output, network, constants, box, options, proof=proof and not interrupted, quiet=files.quiet
-            )
     text.line(f"model: {network}")
     text.line(unstable_line(network, box))
     show_constants(constants, interrupted=interrupted)
     text.line(growth_sentence(constants, box))
     text.line(f"for comparison, upper bound by {_PRODUCT}: {printed_up(max(products.values()))} * r, on all of R^n")
+    if files.output is not None:
+        with progress.stage("proofs", quiet=files.quiet):
+            write_constants(
+                document, files.output, network, constants, box, options, proof=proof and not interrupted, quiet=files.quiet
+            )
     write_report(document, files)
     return 130 if interrupted else 0

@@ -80,14 +80,14 @@ def lipschitz(
         seconds=time.monotonic() - started,
         interrupted=interrupted,
     )
+    text.line(f"model: {network}")
+    text.line(f"domain: {box}")
+    show_constants(constants, interrupted=interrupted)
     if output is not None:
         with progress.stage("proofs", quiet=quiet):
             write_constants(
                 document, output, network, constants, box, options, proof=not no_proof and not interrupted, quiet=quiet
             )
-    text.line(f"model: {network}")
-    text.line(f"domain: {box}")
-    show_constants(constants, interrupted=interrupted)
     write_report(document, files)
     return 130 if interrupted else 0
 

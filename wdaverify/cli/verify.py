@@ -52,6 +52,7 @@ def verify(
     if not quiet:
         for warning in answer.property.warnings:
             text.warning(warning)
+    _show(answer)
     if output is not None:
         options: dict[str, object] = {"time_limit": time_limit, "seed": seed, "engine": chosen.engine, "solver": solver}
         options["workers"] = workers
@@ -60,7 +61,6 @@ def verify(
             json.write(document, output)
         else:
             _save_proved(document, output, network, answer, str(property_file), chosen, quiet=quiet)
-    _show(answer)
     return 0
 
 

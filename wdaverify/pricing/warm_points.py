@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wdaverify._deadline import Deadline
 from wdaverify._tolerances import TINY
 from wdaverify._types import Norm
 from wdaverify.attack.ascent import gradients
@@ -46,7 +47,9 @@ _ROWS = 2**14
 """Walks of one batch, at most."""
 
 
-def warm_points(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Box, seed: int = 0) -> list[Matrix]:
+def warm_points(
+    network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Box, seed: int = 0, deadline: Deadline | None = None
+) -> list[Matrix]:
     """For each sample the points met where the margin is largest at some distance.
 
     Parameters
@@ -55,6 +58,8 @@ def warm_points(network: Network, x: Matrix, y: IntArray, ground: GroundCost, bo
         Samples (N, n) in the box and their labels (N,).
     box
         Bounded, with vector ends.
+    deadline
+        Walks stop where they are when it has passed; samples that have not begun to walk then get no points.
 
     Returns
     -------
@@ -63,13 +68,19 @@ def warm_points(network: Network, x: Matrix, y: IntArray, ground: GroundCost, bo
     """
     size = max(1, _ROWS // (_RADII * (network.outputs - 1)))
     points: list[Matrix] = []
+    limit = deadline or Deadline()
     for start in range(0, len(x), size):
         part = slice(start, start + size)
-        points.extend(_batch(network, x[part], y[part], ground, box, seed + start))
+        if limit.passed:
+            points.extend(x[k : k + 1][:0] for k in range(len(x))[part])
+            continue
+        points.extend(_batch(network, x[part], y[part], ground, box, seed + start, limit))
     return points
 
 
-def _batch(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Box, seed: int) -> Iterator[Matrix]:
+def _batch(
+    network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Box, seed: int, deadline: Deadline
+) -> Iterator[Matrix]:
     """The walks of some samples."""
     count, rivals = len(x), network.outputs - 1
     walls = np.maximum(box.upper - x, x - box.lower) * (1.0 if ground.scales is None else ground.scales)
@@ -83,7 +94,7 @@ def _batch(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Bo
     rows[np.arange(len(sample)), y[sample]] = -1.0
     drawn = np.random.default_rng(seed).uniform(-1.0, 1.0, (len(sample), x.shape[1]))
     jitter = _JITTER * radius[:, None] * drawn / np.sqrt(x.shape[1])
-    found = _walked(network, rows, (x[sample], radius, ground, box), jitter)
+    found = _walked(network, rows, (x[sample], radius, ground, box), jitter, deadline)
     logits = network.compiled.forward(found)
     margins = logits - logits[np.arange(len(found)), y[sample]][:, None]
     margins[np.arange(len(found)), y[sample]] = -np.inf
@@ -95,7 +106,9 @@ def _batch(network: Network, x: Matrix, y: IntArray, ground: GroundCost, box: Bo
         yield found[own[gains[own] > better[:-1]]]
 
 
-def _walked(network: Network, rows: Matrix, balls: tuple[Matrix, Vector, GroundCost, Box], jitter: Matrix) -> Matrix:
+def _walked(
+    network: Network, rows: Matrix, balls: tuple[Matrix, Vector, GroundCost, Box], jitter: Matrix, deadline: Deadline
+) -> Matrix:
     """The best point of each walk (R, n)."""
     centers, radius, ground, box = balls
     compiled, x = network.compiled, box.clip(centers + jitter)
@@ -105,7 +118,7 @@ def _walked(network: Network, rows: Matrix, balls: tuple[Matrix, Vector, GroundC
         value = np.einsum("rk,rk->r", values[compiled.output], rows)
         better = (value > best_value) & (step > 0)
         best[better], best_value[better] = x[better], value[better]
-        if step == _STEPS:
+        if step == _STEPS or (step > 0 and deadline.passed):
             break
         slopes = gradients(compiled, values, rows)
         target = extreme_points(slopes, centers, radius, ground, box)

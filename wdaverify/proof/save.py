@@ -115,6 +115,9 @@ def save_proved(
     except KeyboardInterrupt:
         json.write(document, target)
         raise
+    except OSError as error:  # of the scratch folder: the disk is full, and the answer may fit without its proof
+        json.write(document, target)
+        return f"it could not be written: {error.strerror or error}"
 
 
 def _judged_stages(network: Network, limit: Deadline) -> list[str] | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 _ATTACK_CHUNK = 32
 """Samples that are attacked together."""
+
+_LOADING = 3.0
+"""With fewer seconds left no attack is loaded: that alone takes one or two of them, which the search has more use for."""
 
 _ATTACK_SHARE = 0.3
 """Part of a time limit that full attacks may use."""
@@ -176,7 +180,8 @@ def _attacked(closer: Closer, data: Dataset, indices: list[int], options: Distan
 
     Under a time limit the attack may use a part of it; the samples after that get a short one, and none when it has passed.
     """
-    # torch takes seconds to load, which a limit that has passed already does not have
+    if "torch" not in sys.modules and options.deadline.remaining < _LOADING:
+        return {i: SampleSearch(center=data.x[i], label=int(data.y[i]), starts={}) for i in indices}
     from wdaverify.attack.nearest import NearestOptions, nearest_points
 
     searches = {}

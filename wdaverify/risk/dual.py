@@ -19,6 +19,7 @@ from wdaverify._errors import AuditError
 from wdaverify.risk.lipschitz_bounds import growth_price
 
 if TYPE_CHECKING:
+    from wdaverify._deadline import Deadline
     from wdaverify.pricing.prices import Prices
     from wdaverify.risk.columns import Columns
     from wdaverify.risk.loss_table import Loss
@@ -45,13 +46,17 @@ class Ceiling:
 
     def __init__(self, loss: Loss, prices: Prices, columns: Columns, growth: Growth, order: float) -> None:
         self._loss, self._prices, self._columns, self._growth, self._order = loss, prices, columns, growth, order
+        self._asked = False
 
     def renew(self, prices: Prices) -> None:
         """Go on with prices that know more."""
-        self._prices = prices
+        self._prices, self._asked = prices, True
 
-    def upper(self, multiplier: float) -> Fraction | None:
+    def upper(self, multiplier: float, deadline: Deadline | None = None) -> Fraction | None:
         """At most how large phi is; ``None`` where nothing is known.
+
+        The first look at the prices bounds the network about the sample. When the deadline has passed it is not taken any
+        more: growth alone tells then.
 
         Raises
         ------
@@ -59,7 +64,8 @@ class Ceiling:
             If a known point contradicts the bound.
         """
         grown = growth_price(self._growth.rate, self._growth.room, Fraction(multiplier), self._order)
-        price = self._prices.upper(multiplier)
+        self._asked = self._asked or deadline is None or not deadline.passed
+        price = self._prices.upper(multiplier) if self._asked else math.inf
         bounds = [] if grown is None else [self._columns.nominal[1] + grown]
         if math.isfinite(price):
             bounds.append(self._loss.of_price(Fraction(price)))

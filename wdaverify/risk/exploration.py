@@ -170,22 +170,22 @@ class Exploration:
 
     def _close(self, radius: float, deadline: Deadline) -> None:
         """Work on one radius; where it stays open, other multipliers may say more than that of the master."""
-        self._scan(radius)
+        self._scan(radius, deadline)
         self._loop(radius, deadline)
         upper = self.upper(radius)
         if upper is None or upper - self.master(radius).value > self._tolerance(upper):
-            self._scan(radius)
+            self._scan(radius, deadline)
 
-    def _scan(self, radius: float) -> None:
+    def _scan(self, radius: float, deadline: Deadline) -> None:
         """Evaluate the dual at larger and smaller multipliers while that lowers the upper end: no search, known bounds only."""
         start = min(max(_float(self.master(radius).multiplier), self._least_multiplier(radius)), _LARGEST)
         for factor in (_STEP, 1.0 / _STEP) if start > 0.0 else ():
             multiplier, best = start, self.upper(radius)
             for _ in range(_MOST_STEPS):
                 multiplier *= factor
-                if not self._least_multiplier(radius) <= multiplier <= _LARGEST:
+                if deadline.passed or not self._least_multiplier(radius) <= multiplier <= _LARGEST:
                     break
-                self._evaluate(multiplier)
+                self._evaluate(multiplier, deadline)
                 found = self.upper(radius)
                 if found is None or (best is not None and found >= best):
                     break
@@ -199,7 +199,7 @@ class Exploration:
         while patience > 0:
             master = self.master(radius)
             multiplier = min(max(_float(master.multiplier), self._least_multiplier(radius)), _LARGEST)
-            widths = self._evaluate(multiplier)
+            widths = self._evaluate(multiplier, deadline)
             upper = self.upper(radius)
             width = math.inf if upper is None else float(upper - master.value)
             self.progress(Progress(radius, float(master.value), math.inf if upper is None else float(upper)))
@@ -221,9 +221,9 @@ class Exploration:
             return 0.0
         return self.ray.upper + _ABOVE * self.gap * max(1.0 / radius, self.ray.upper)
 
-    def _evaluate(self, multiplier: float) -> np.ndarray:
+    def _evaluate(self, multiplier: float, deadline: Deadline) -> np.ndarray:
         """Record the dual at a multiplier; how far the ends of every sample's phi are apart there."""
-        uppers = [sample.ceiling.upper(multiplier) for sample in self.samples]
+        uppers = [sample.ceiling.upper(multiplier, deadline) for sample in self.samples]
         known = [u for u in uppers if u is not None]
         if len(known) == len(uppers):
             total = sum((sample.weight * u for sample, u in zip(self.samples, known, strict=True)), Fraction(0))

@@ -199,6 +199,8 @@ class Pointwise:
 
     def _close(self, radius: float, deadline: Deadline) -> None:
         for sample in self.samples:
+            if deadline.passed:  # every point is evaluated exactly
+                break
             sample.points.offer(sample.warm, radius)
         while not deadline.passed:
             lower, upper = self.lower(radius), self.upper(radius)

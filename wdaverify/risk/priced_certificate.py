@@ -125,6 +125,7 @@ def certify_by_prices(
         ray=ray,
         seed=options.seed,
         progress=progress or (lambda _: None),
+        deadline=running.deadline,
     )
     seeker, interrupted = seeker_for(question), False
     try:

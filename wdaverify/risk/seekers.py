@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wdaverify._deadline import Deadline
 from wdaverify.domain import Box
 from wdaverify.feature_domain import Domain, alike
 from wdaverify.parallel.hands import HERE, Hands
@@ -26,7 +27,6 @@ from wdaverify.transport import GroundCost
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wdaverify._deadline import Deadline
     from wdaverify._types import Matrix
     from wdaverify.dataset import Dataset
     from wdaverify.ir.network import Network
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from wdaverify.risk.rays import Ray
     from wdaverify.transport import WassersteinBall
 
+
+_WARM_PART = 0.5
+"""Of the time left, the walks to the first points take this part at most."""
 
 _REACH = 4.0
 """On R^n the attack looks as far beyond the data, in units of 1 + their size."""
@@ -93,6 +96,8 @@ class RiskQuestion:
         Of the attack that finds the first points.
     progress
         Called with the bracket after every round.
+    deadline
+        Of the search. The first points take a part of the time at most.
     """
 
     network: Network
@@ -107,6 +112,7 @@ class RiskQuestion:
     ray: Ray | None
     seed: int
     progress: Callable[[Progress], None]
+    deadline: Deadline = field(default_factory=Deadline)
 
     @property
     def groups(self) -> list[tuple[int, ...]]:
@@ -132,8 +138,9 @@ class RiskQuestion:
             far = _REACH * (1.0 + np.abs(self.data.x).max(axis=0))
             near = Box(self.data.x.min(axis=0) - far, self.data.x.max(axis=0) + far)
         x, y, found = self.data.x[firsts], self.data.y[firsts], [np.zeros((0, self.network.inputs))] * len(firsts)
+        until = self.deadline.slice(math.inf, _WARM_PART)
         for members, box in alike(near, x):
-            points = warm_points(self.network, x[members], y[members], cost, box, self.seed)
+            points = warm_points(self.network, x[members], y[members], cost, box, self.seed, until)
             for k, own in zip(members, points, strict=True):
                 found[k] = self.region(firsts[k]).near(own)
         return found
@@ -207,8 +214,9 @@ class BudgetSeeker:
         asked, i = self._question, group[0]
         columns = Columns(asked.network, asked.loss, asked.region(i), asked.data.x[i], int(asked.data.y[i]), cost)
         prices = asked.prices(i, cost)
-        columns.offer(warm)
-        prices.offer(warm)
+        if not asked.deadline.passed:  # every point is evaluated exactly
+            columns.offer(warm)
+            prices.offer(warm)
         ceiling = Ceiling(asked.loss, prices, columns, asked.growth[i], cost.order)
         return Priced(columns=columns, prices=prices, ceiling=ceiling, weight=asked.weight(group))
 
