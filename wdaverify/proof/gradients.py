@@ -23,7 +23,7 @@ _CANDIDATES = 48
 """Neurons that a split is chosen from: a bound of each of their children is computed."""
 
 
-class _Adjoints(NamedTuple):
+class Adjoints(NamedTuple):
     """Ends of the adjoints of all ``y`` (B, neurons) and of the inputs (B, n)."""
 
     low: Matrix
@@ -53,7 +53,7 @@ class GradientBounds:
 
     def largest(self, modes: Matrix) -> Vector:
         """Bounds (B,) of the dual norm by default slopes, where modes (B, neurons) are 1, -1, or 0 for both."""
-        return self._norms(modes, self._adjoints(modes))
+        return self._norms(modes, self.adjoints(modes))
 
     def branching(
         self, modes: Vector, value: float, *, among: IntArray | None = None, likely: BoolArray | None = None
@@ -69,7 +69,7 @@ class GradientBounds:
         likely
             Whether the children are likely to hold points, shape (2, neurons), active first; others count as closed.
         """
-        reach = self._reach(modes)
+        reach = self.reach(modes)
         if among is not None:
             reach[np.setdiff1d(np.arange(len(modes)), among)] = -np.inf
         tried = np.argsort(-reach, kind="stable")[:_CANDIDATES]
@@ -84,15 +84,15 @@ class GradientBounds:
             excess *= likely[:, tried]
         return int(tried[np.argmin(excess.sum(axis=0))])
 
-    def _adjoints(self, modes: Matrix) -> _Adjoints:
-        """Backward intervals."""
+    def adjoints(self, modes: Matrix) -> Adjoints:
+        """Their ranges at nodes of modes (B, neurons), by backward intervals."""
         count = len(modes)
         low, high = np.zeros(modes.shape), np.zeros(modes.shape)
         pending = {self.compiled.output: (np.tile(self.form, (count, 1)), np.zeros((count, len(self.form))))}  # middle, radius
         for step in reversed(self.compiled.steps):
             middle, radius = pending.pop(step.slot, (np.zeros((count, step.size)), np.zeros((count, step.size))))
             if isinstance(step, InputStep):
-                return _Adjoints(low, high, middle - radius, middle + radius)
+                return Adjoints(low, high, middle - radius, middle + radius)
             if isinstance(step, AffineStep):
                 for source, factor in zip(step.sources, step.factors, strict=True):
                     _add(pending, source, factor.pull(middle), np.asarray(radius @ factor.sizes))
@@ -104,7 +104,7 @@ class GradientBounds:
             _add(pending, step.source, 0.5 * (a + b), 0.5 * (b - a))
         raise AssertionError("a network has an input")
 
-    def _norms(self, modes: Matrix, found: _Adjoints) -> Vector:
+    def _norms(self, modes: Matrix, found: Adjoints) -> Vector:
         """What a leaf proves of the dual norm, from the ranges of all adjoints."""
         low, high = np.where(self.free, found.input_low, 0.0), np.where(self.free, found.input_high, 0.0)
         sizes = np.maximum(np.abs(low), np.abs(high))
@@ -118,7 +118,7 @@ class GradientBounds:
         paid = np.maximum(np.abs(low) - tau * low, np.abs(high) - tau * high).sum(axis=1)
         return np.asarray(np.minimum(sizes.sum(axis=1), paid + self._tangent_sweep(modes, found, tau)))
 
-    def _tangent_sweep(self, modes: Matrix, found: _Adjoints, tau: Matrix) -> Vector:
+    def _tangent_sweep(self, modes: Matrix, found: Adjoints, tau: Matrix) -> Vector:
         """``jquery``: upper bounds of ``tau . G_x``."""
         values: dict[int, Matrix] = {}
         total = np.zeros(len(modes))
@@ -135,9 +135,9 @@ class GradientBounds:
                 values[step.slot] = np.where(mode == 0, rho * slope, np.where(mode > 0, rho, 0.0))
         return np.asarray(total + values[self.compiled.output] @ self.form)
 
-    def _reach(self, modes: Vector) -> Vector:
+    def reach(self, modes: Vector) -> Vector:
         """How much each undetermined neuron may add to the gradient, roughly; ``-inf`` for determined ones."""
-        found = self._adjoints(modes[None])
+        found = self.adjoints(modes[None])
         values, scores = {}, np.full(self.compiled.neurons, -np.inf)
         for step in self.compiled.steps:
             if isinstance(step, InputStep):

@@ -18,7 +18,7 @@ from wdaverify._types import Norm
 from wdaverify.program.backend import SolveOptions
 from wdaverify.program.program import Program, Sense
 from wdaverify.proof.evidence import Evidence
-from wdaverify.proof.gradients import adjoint_ranges, branching_scores
+from wdaverify.proof.gradients import GradientBounds
 from wdaverify.proof.thin import exact_forms, exact_outputs
 from wdaverify.proof.whole_space_constants import LARGEST, NODES, refuted_everywhere
 
@@ -81,6 +81,7 @@ class WholeSpacePrice:
         for k, step in enumerate(compiled.relus):
             layers[step.neurons] = k
         stack: list[Path] = [()]
+        bounds = GradientBounds(compiled, row, self._norm, np.ones(self._network.inputs, dtype=np.bool_))
         for _ in range(NODES):
             if not stack or self._ledger.deadline.passed:
                 break
@@ -89,7 +90,7 @@ class WholeSpacePrice:
             for d in path:
                 modes[abs(d) - 1] = np.sign(d)
             undecided = np.flatnonzero(modes == 0)
-            raising = self._raising(row, modes, undecided)
+            raising = self._raising(bounds, modes, undecided)
             record = self._leaf(row, path, modes) if not raising else self._empty(path, modes)
             if record is not None:
                 emit(record)
@@ -97,16 +98,16 @@ class WholeSpacePrice:
             if not len(undecided):
                 return False
             first = undecided[layers[undecided] == layers[undecided].min()]
-            scores = branching_scores(compiled, modes, adjoint_ranges(compiled, row, modes))
-            k = int(first[np.argmax(scores[first])])
+            k = int(first[np.argmax(bounds.reach(modes)[first])])
             emit({"t": "split", "n": k})
             stack += [(*path, -(k + 1)), (*path, k + 1)]
         return not stack
 
-    def _raising(self, row: Vector, modes: Vector, undecided: IntArray) -> bool:
+    @staticmethod
+    def _raising(bounds: GradientBounds, modes: Vector, undecided: IntArray) -> bool:
         """Whether g may rise with an undecided neuron, where all of them are taken for 0."""
-        found = adjoint_ranges(self._network.compiled, row, np.where(modes > 0, 1.0, -1.0))
-        return bool((found.high[undecided] > _ZERO * max(1.0, float(np.abs(found.high).max(initial=0.0)))).any())
+        high = bounds.adjoints(np.where(modes > 0, 1.0, -1.0)[None]).high[0]
+        return bool((high[undecided] > _ZERO * max(1.0, float(np.abs(high).max(initial=0.0)))).any())
 
     def _empty(self, path: Path, modes: Vector) -> dict[str, Any] | None:
         record = refuted_everywhere(self._ledger, self._network, path, modes) if path else None
