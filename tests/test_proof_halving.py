@@ -42,7 +42,7 @@ def eager(monkeypatch):
 
 
 def eagerly(patch):
-    for name, value in {"_LEAST_LEAVES": 1, "_SAMPLE": 1, "_DOUBT": 0.05, "_NEAR": 2.0}.items():
+    for name, value in {"_LEAST_LEAVES": 1, "_SAMPLE": 1, "_DOUBT": 0.05}.items():
         patch.setattr(halving, name, value)
 
 
@@ -104,7 +104,7 @@ def largest(network, row):
     ),
     st.integers(0, 2**31),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_above_the_maximum_everything_is_proved_and_below_it_nothing(drawn, seed):
     network, generic = drawn
     row = np.random.default_rng(seed).normal(size=2).round(3)
@@ -143,7 +143,7 @@ def test_networks_with_few_inputs_are_proved_by_splitting_inputs(inputs, tmp_pat
     ],
 )
 def test_every_disjunct_and_rows_on_inputs(assertion, tmp_path):
-    network = random_mlp([2, 6, 5, 2], 4)
+    network = random_mlp([2, 5, 4, 2], 4)
     tops = [largest(network, row) + 1e-3 for row in np.eye(2)]
     report = proved(tmp_path, network, assertion.format(*(f"{top:.6f}" for top in tops)))
     assert report["evidence"] == "proved"
@@ -153,7 +153,7 @@ def test_every_disjunct_and_rows_on_inputs(assertion, tmp_path):
 @pytest.fixture
 def accepted(tmp_path):
     """An accepted certificate whose tree splits inputs: folder, report, records."""
-    network = random_mlp([2, 7, 6, 2], 9)
+    network = random_mlp([2, 6, 5, 2], 9)
     report = proved(tmp_path, network, f"(>= Y_0 {largest(network, np.array([1.0, 0.0])) + 1e-3:.6f})")
     records = records_of(tmp_path, report)
     assert judged(tmp_path, report, records).accepted
@@ -219,3 +219,19 @@ def test_no_time_and_no_programs_leave_no_proof(tmp_path, monkeypatch):
     report = proved(tmp_path, network, "(>= Y_0 1.0)", deadline=Deadline.after(0.0))
     assert "proof" not in report
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "p.vnnlib", "r.json"]
+
+
+def test_bounds_that_leaves_do_without_are_not_written(tmp_path, monkeypatch):
+    network = random_mlp([2, 12, 12, 12, 2], 6)
+    points = np.random.default_rng(1).uniform(-1, 1, (20000, 2))
+    assertion = f"(>= Y_0 {float(network.compiled.forward(points)[:, 0].max()) + 0.05:.3f})"
+    sizes = []
+    for budgets in (halving._BUDGETS, ()):
+        monkeypatch.setattr(halving, "_BUDGETS", budgets)
+        report = proved(tmp_path, network, assertion)
+        assert report["evidence"] == "proved"
+        assert check(tmp_path / "r.json").accepted
+        records = records_of(tmp_path, report)
+        sizes.append((sum(r["t"] == "bound" for r in records), [r["t"] for r in records if r["t"] != "bound"]))
+    assert sizes[0][0] < sizes[1][0]
+    assert sizes[0][1] == sizes[1][1]

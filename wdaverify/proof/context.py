@@ -22,7 +22,7 @@ from wdaverify.search.neuron_bounds import NeuronBounds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wdaverify._types import Vector
+    from wdaverify._types import BoolArray, Vector
     from wdaverify.ir.compiled import ReluStep
     from wdaverify.ir.network import Network
     from wdaverify.proof.area import Area
@@ -79,11 +79,19 @@ class Context:
             context._certify(step, emit, _GAIN)
         return context
 
-    def narrowed(self, area: Area, emit: Callable[[dict[str, Any]], None]) -> Context:
-        """Certify better bounds on a part of the area: what is known on the whole holds there without any record."""
+    def narrowed(
+        self, area: Area, emit: Callable[[dict[str, Any]], None], wanted: tuple[BoolArray, BoolArray] | None = None
+    ) -> Context:
+        """Certify better bounds on a part of the area: what is known on the whole holds there without any record.
+
+        Parameters
+        ----------
+        wanted
+            The lower and the upper ends that are of use, shape (neurons,) each; by default all.
+        """
         part = Context(self.network, area, self.bounds.tightened(self.lower.copy(), self.upper.copy()))
         for step in self.network.compiled.relus:
-            part._certify(step, emit, _GAIN)
+            part._certify(step, emit, _GAIN, wanted)
         return part
 
     def part(self, area: Area, known: Slopes, emit: Callable[[dict[str, Any]], None]) -> Context:
@@ -97,10 +105,17 @@ class Context:
             part._certify(step, emit, np.inf)
         return part
 
-    def _certify(self, step: ReluStep, emit: Callable[[dict[str, Any]], None], gain: float) -> None:
+    def _certify(
+        self,
+        step: ReluStep,
+        emit: Callable[[dict[str, Any]], None],
+        gain: float,
+        wanted: tuple[BoolArray, BoolArray] | None = None,
+    ) -> None:
         """Linear bounds of one layer's undecided neurons; ends are stated that move by such a part of the width, or decide."""
         lower, upper = self.lower[step.neurons], self.upper[step.neurons]
-        open_ = np.flatnonzero((lower < 0) & (upper > 0))
+        of_use = np.ones((2, step.size), dtype=bool) if wanted is None else np.stack([ends[step.neurons] for ends in wanted])
+        open_ = np.flatnonzero((lower < 0) & (upper > 0) & of_use.any(axis=0))
         if not len(open_) or not np.isfinite(lower).all() or not np.isfinite(upper).all():
             return
         rows = np.zeros((2 * len(open_), step.size))
@@ -114,10 +129,10 @@ class Context:
             high, low = values[k], -values[len(open_) + k]
             record: dict[str, Any] = {"t": "bound", "n": step.first + int(n)}
             width = upper[n] - lower[n]
-            if np.isfinite(low) and (low > lower[n] + gain * width or low >= 0):
+            if of_use[0, n] and np.isfinite(low) and (low > lower[n] + gain * width or low >= 0):
                 end = outward(Fraction(float(low)), _END_BITS, up=False)
                 self._state(record, "lo", end, float(multipliers[len(open_) + k]))
-            if np.isfinite(high) and (high < upper[n] - gain * width or high <= 0):
+            if of_use[1, n] and np.isfinite(high) and (high < upper[n] - gain * width or high <= 0):
                 end = outward(Fraction(float(high)), _END_BITS, up=True)
                 self._state(record, "hi", end, float(multipliers[k]))
             if len(record) > 2:

@@ -5,18 +5,20 @@ A box first gets the linear bounds of its neurons by the judge's own default slo
 halved across the input that the relaxation loses most by (`search.blame`). So boxes stay large, their bounds few, and a
 box's leaves many: a record that bounds a neuron costs the judge a sweep, as a leaf does.
 
-Depth first; of a box that is broken off only its bounds are written, which hold on both halves.
+Depth first, one box in memory. Of a box that is broken off nothing is written but the cut: its halves bound nearly all
+neurons anew. Of a box that is closed only those bounds are written that its leaves need (`needed`).
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wdaverify.bounds.lagrangian import Prices, pull_back_priced
 from wdaverify.proof.leaves import EmptyLeaves
+from wdaverify.proof.needed import Thrift
 from wdaverify.proof.numbers import written
 from wdaverify.proof.refutation import NODES, PhaseWalk
 from wdaverify.proof.sweep import Slopes, default_sweep
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from wdaverify.ir.compiled import ReluStep
     from wdaverify.program.backend import Backend
     from wdaverify.proof.context import Context
-    from wdaverify.proof.leaves import Target
+    from wdaverify.proof.leaves import Record, Target
     from wdaverify.proof.ledger import Emit
     from wdaverify.search.ceiling import Multipliers
 
@@ -41,8 +43,8 @@ _SAMPLE = 12
 _DOUBT = 2.0
 """Factor by which that estimate may exceed what is allowed."""
 
-_NEAR = 0.5
-"""A search that has closed this share is ended rather than begun anew on halves, unless it has had twice the leaves."""
+_BUDGETS = (0.8, 0.4, 0.1)
+"""Parts of their slack that leaves may lose, so that fewer bounds are written."""
 
 _DOUBLING = 8
 """Halvings after which a box may have twice the leaves: where halving does not help, phases must."""
@@ -73,19 +75,19 @@ def refuted_by_halving(
     stack = [(context.area, 0)]
     while stack:
         area, depth = stack.pop()
-        records: list[dict[str, Any]] = []
-        here = context if depth == 0 else context.narrowed(area, records.append)
+        bounds: list[Record] = []
+        here = context if depth == 0 else context.narrowed(area, bounds.append)
+        tree: list[Record] = []
         leaves = EmptyLeaves(here, target)
-        record = leaves.by_default()
+        record = leaves.by_default() if depth == 0 else None
         if record is not None:
-            for one in [*records, record]:
-                emit(one)
+            emit(record)
             continue
         walk = PhaseWalk(here, leaves, backend, hope=hope)
-        done = _short(walk, here, depth, records, deadline, nodes)
+        done = _short(walk, here, depth, tree, deadline, nodes)
         nodes -= walk.programs
         if done:
-            for one in records:
+            for one in _thrifty(context, here, target, walk, [*bounds, *tree]) if bounds else tree:
                 emit(one)
             continue
         cut = _cut(here, target, walk.first)
@@ -98,17 +100,34 @@ def refuted_by_halving(
     return True
 
 
-def _short(walk: PhaseWalk, context: Context, depth: int, records: list[dict[str, Any]], deadline: Deadline, nodes: int) -> bool:
+def _short(walk: PhaseWalk, context: Context, depth: int, records: list[Record], deadline: Deadline, nodes: int) -> bool:
     """Whether a search over phases ends with few leaves; its records."""
     # what two halves would cost is about a bound of either end of each neuron that is undecided here
     most = max(_LEAST_LEAVES, int(context.bounds.unstable.sum())) << (depth // _DOUBLING)
 
     def enough() -> bool:
         long = walk.programs >= _SAMPLE and walk.closed > _DOUBT * most * walk.share
-        near = walk.share >= _NEAR and walk.closed <= 2.0 * _DOUBT * most
-        return (long and not near) or walk.programs >= nodes
+        return long or walk.programs >= nodes
 
     return walk.run(records.append, deadline, enough)
+
+
+def _thrifty(known: Context, here: Context, target: Target, walk: PhaseWalk, records: list[Record]) -> list[Record]:
+    """The records of a box without the bounds that its leaves can do without."""
+    thrift = Thrift(known, here, target.question, walk.closings)
+    for budget in _BUDGETS:
+        wanted = thrift.chosen(budget)
+        if wanted is None:
+            break
+        fewer: list[Record] = []
+        leaves, closings = EmptyLeaves(known.narrowed(here.area, fewer.append, wanted), target), iter(thrift.closings)
+        for record in records:
+            found = record if record["t"] == "split" else leaves.close(*next(closings)) if record["t"] == "leaf" else None
+            if found is not None:
+                fewer.append(found)
+        if sum(record["t"] == "leaf" for record in fewer) == len(thrift.closings):
+            return fewer
+    return records
 
 
 def _cut(context: Context, target: Target, multipliers: Multipliers | None) -> tuple[int, Fraction] | None:

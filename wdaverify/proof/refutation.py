@@ -75,6 +75,8 @@ class PhaseWalk:
         Of the tree that is closed: a leaf below d splits counts ``2^-d``.
     first
         The multipliers of the first program, ``None`` before it and where the solver gave none.
+    closings
+        The paths of the leaves and the multipliers that close them.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class PhaseWalk:
         self._leaves, self._hope = leaves, hope
         self.programs, self.closed, self.share = 0, 0, 0.0
         self.first: Multipliers | None = None
+        self.closings: list[tuple[Path, Multipliers]] = []
 
     def run(self, emit: Callable[[dict[str, Any]], None], deadline: Deadline, enough: Callable[[], bool]) -> bool:
         """Whether every node is closed before `enough` says that the search is to end; it is asked before every program."""
@@ -108,8 +111,9 @@ class PhaseWalk:
             record = None
             if answer.multipliers is not None and answer.ceiling <= self._hope:
                 record = self._leaves.close(path, answer.multipliers)
-            if record is not None:
+            if record is not None and answer.multipliers is not None:
                 emit(record)
+                self.closings.append((path, answer.multipliers))
                 self.closed += 1
                 self.share += 2.0 ** -len(path)
                 continue
