@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from operator import mul
 
 Lines = list[tuple[int, ...]]
@@ -84,10 +85,10 @@ class Group:
         bias = half * (((1 << 8 * slot * length) - 1) // ((1 << 8 * slot) - 1))
         old, total = self.last[name]
         changes = [v - w for v, w in zip(coefficients, old, strict=True)]
-        if 2 * changes.count(0) > len(changes):
-            total += sum(map(mul, changes, packs))
+        if changes.count(0) > coefficients.count(0):
+            total += sum(map(mul, filter(None, changes), compress(packs, changes)))
         else:
-            total = sum(map(mul, coefficients, packs))
+            total = sum(map(mul, filter(None, coefficients), compress(packs, coefficients)))
         self.last[name] = tuple(coefficients), total
         content, read = (total + bias).to_bytes(slot * length, "little"), int.from_bytes
         return [read(content[k : k + slot], "little") - half for k in range(0, slot * length, slot)]
