@@ -14,7 +14,8 @@ from wdaverify.domain import Box
 from wdaverify.program.backend import get_backend
 from wdaverify.risk.dual import Growth
 from wdaverify.risk.loss_table import LOSSES
-from wdaverify.risk.seekers import PointwiseSeeker, RiskQuestion
+from wdaverify.risk.question import RiskQuestion
+from wdaverify.risk.seekers import PointwiseSeeker
 
 LINEAR = mlp([[[0.0, 0.0], [-1.0, -0.7]]], [[0.0, 0.0]])
 """The margin of label 0 is -x - 0.7 y: over a ball of radius r it rises by r times the dual norm."""

@@ -235,7 +235,7 @@ def exact_distance(a: Sequence[float | Fraction] | Vector, b: Sequence[float | F
     >>> exact_distance([0.0, 0.0], [3.0, 4.0], Norm.L2), exact_distance([0.0, 0.0], [3.0, 4.0], Norm.L1)
     (Fraction(25, 1), Fraction(7, 1))
     """
-    gaps = [abs(_rational(u) - _rational(v)) for u, v in zip(a, b, strict=True)]
+    gaps = [abs(_rational(u) - _rational(v)) for u, v in zip(a, b, strict=True) if u != v]
     if norm is Norm.LINF:
         return max(gaps, default=Fraction(0))
     return sum((gap * gap if norm is Norm.L2 else gap for gap in gaps), Fraction(0))

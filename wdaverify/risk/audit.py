@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from wdaverify._errors import AuditError
 from wdaverify._types import Norm
@@ -124,10 +124,11 @@ class Auditor:
         if broken is not None:
             raise AuditError(f"atom {k} (from sample {atom.source}) lies outside the domain: {broken}")
 
-    def _scaled(self, point: Vector) -> list[Fraction]:
+    def _scaled(self, point: Vector) -> Sequence[float | Fraction]:
         """A point in the units of the ground cost, exactly."""
-        weights = [1.0] * len(point) if self._domain.weights is None else self._domain.weights.tolist()
-        return [Fraction(w) * Fraction(v) for w, v in zip(weights, point.tolist(), strict=True)]
+        if self._domain.weights is None:
+            return cast("list[float]", point.tolist())
+        return [Fraction(w) * Fraction(v) for w, v in zip(self._domain.weights.tolist(), point.tolist(), strict=True)]
 
     def _check_marginal(self, plan: TransportPlan) -> None:
         masses = [Fraction(0)] * self._data.count

@@ -42,12 +42,23 @@ class Columns:
         The sample (n,), a point of the domain.
     cost
         The ground cost.
+    nominal
+        The loss of the sample between rationals, where that is known already.
     """
 
-    def __init__(self, network: Network, loss: Loss, region: Region, center: Vector, label: int, cost: GroundCost) -> None:
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        region: Region,
+        center: Vector,
+        label: int,
+        cost: GroundCost,
+        nominal: tuple[Fraction, Fraction] | None = None,
+    ) -> None:
         self._network, self._loss, self._region, self._cost = network, loss, region, cost
         self.center, self.label = center, label
-        self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
+        self.nominal = nominal or loss.bracket(exact_forward(network, center.tolist()), label)
         self.points: list[Vector] = [center]
         self._costs, self._values = [Fraction(0)], [self.nominal[0]]
         self._refresh()

@@ -57,14 +57,23 @@ class BallPoints:
 
     Parameters
     ----------
-    network, loss, region, center, label, cost
+    network, loss, region, center, label, cost, nominal
         As `columns.Columns`; of the cost only the length counts.
     """
 
-    def __init__(self, network: Network, loss: Loss, region: Region, center: Vector, label: int, cost: GroundCost) -> None:
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        region: Region,
+        center: Vector,
+        label: int,
+        cost: GroundCost,
+        nominal: tuple[Fraction, Fraction] | None = None,
+    ) -> None:
         self._network, self._loss, self._region, self._cost = network, loss, region, cost
         self.center, self.label = center, label
-        self.nominal = loss.bracket(exact_forward(network, center.tolist()), label)
+        self.nominal = nominal or loss.bracket(exact_forward(network, center.tolist()), label)
         self._known: list[tuple[Fraction, Fraction, Vector]] = [(Fraction(0), self.nominal[0], center)]
 
     def best(self, radius: float) -> tuple[Fraction, Vector]:

@@ -31,8 +31,9 @@ from wdaverify.risk.loss_comparison import LossBounds, loss_bounds, loss_constan
 from wdaverify.risk.margin_constants import Margins, in_units, largest_margins
 from wdaverify.risk.mixture import plan_of
 from wdaverify.risk.pricers import pricer_for, session_backend
+from wdaverify.risk.question import RiskQuestion
 from wdaverify.risk.rays import steepest_ray
-from wdaverify.risk.seekers import RiskQuestion, seeker_for
+from wdaverify.risk.seekers import seeker_for
 from wdaverify.transport import GroundCost, round_down, round_up
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def certify_by_prices(
         seed=options.seed,
         progress=progress or (lambda _: None),
         deadline=running.deadline,
+        nominal=dict(enumerate(zip(nominal.lower, nominal.upper, strict=True))),
     )
     seeker, interrupted = seeker_for(question), False
     try:
