@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from wdaverify.proof.ledger import Emit, Ledger
     from wdaverify.search.relaxation import Path
 
-_INSIDE = 1.0 - 2.0**-32
+_INSIDE = 1.0 - 2.0**-27
 """Part of lambda that the program may use; the rest is for its tolerances."""
 
-_MOST = (2.0**8, 2.0**18)
+_MOST = (2.0**5, 2.0**10, 2.0**15)
 """Multipliers, in units of their rows, are at most that, tried in this order: on an empty cell they have no other limit."""
 
 _LEAST = 2.0**-40
