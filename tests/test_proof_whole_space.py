@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import wdaverify as wv
 from tests.networks import random_mlp
 from tests.rational_cells import output_forms
+from tests.risk_whole_space import whole_space_risk
 from tests.strategies import degenerate_networks, small_networks
 from tests.test_proof import stored
 from wdaverify._types import Norm
@@ -109,11 +110,15 @@ def test_risks_that_grow_as_the_loss_does(loss, tmp_path):
         assert float(bracket["lower"]) - 1e-12 <= nominal + point["radius"] <= float(bracket["upper"]) + 1e-12
 
 
-def test_a_risk_that_grows_less_than_its_constant_is_not_called_proved(tmp_path):
+def test_a_risk_that_grows_less_than_its_constant_is_proved_by_prices(tmp_path):
     """The steepest cell of g11 is bounded: its price is below the constant, and no constant proves it."""
     network, data = stored(wv.load(GOLDEN / "g11_2d_K2.onnx"), tmp_path, np.random.default_rng(0).uniform(-1, 1, (2, 2)))
     ball = wv.WassersteinBall(0.3, order=1, norm="linf")
     certificate = wv.certify(network, data, ball, loss="margin", domain=wv.Box.whole_space(), comparison_time=0.0)
     certificate.save(tmp_path / "r.json")
-    bracket = json.loads((tmp_path / "r.json").read_text())["curve"][0]["worst_case_risk"]
-    assert (bracket["status"], bracket["evidence"]) == ("exact", "checked")
+    report = json.loads((tmp_path / "r.json").read_text())
+    bracket = report["curve"][0]["worst_case_risk"]
+    assert (bracket["status"], bracket["evidence"]) == ("exact", "proved")
+    assert {"price", "risk_upper"} <= {claim["kind"] for claim in report["proof"]["claims"]}
+    truth = whole_space_risk(network, data.x, data.y.tolist(), 0.3)
+    assert float(bracket["lower"]) - 1e-7 <= truth <= float(bracket["upper"]) + 1e-7

@@ -9,7 +9,7 @@ cross-entropy is no rational: atoms state a lower bound of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -53,26 +53,39 @@ def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     cubes = None if box.bounded else Cubes(ledger, certificate.network, certificate.ball.norm)
     growth = None if box.bounded or math.isinf(order) else GrowthProof(ledger, certificate, exact)
+    ground = _Ground(ledger, certificate, box, cubes, auditor)
     for k, point in enumerate(certificate.curve):
         if growth is None or point.radius == 0.0 or not growth.prove(f"/curve/{k}/worst_case_risk", point):
-            _RiskProof(ledger, certificate, box, cubes, auditor, k, point).prove()
+            _RiskProof(ground, k, point).prove()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """What the proofs at all radii share.
+
+    Attributes
+    ----------
+    cubes
+        Of an unbounded domain.
+    known
+        Sample and multiplier to the claim of a price and its value; for finite orders.
+    """
+
+    ledger: Ledger
+    certificate: RiskCertificate
+    box: Box
+    cubes: Cubes | None
+    auditor: Auditor
+    known: dict[tuple[int, float], tuple[str, Fraction]] = field(default_factory=dict)
 
 
 class _RiskProof:
     """The proof at one radius."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        certificate: RiskCertificate,
-        box: Box,
-        cubes: Cubes | None,
-        auditor: Auditor,
-        number: int,
-        point: CurvePoint,
-    ) -> None:
-        self._ledger, self._certificate, self._box, self._auditor, self._point = ledger, certificate, box, auditor, point
-        self._cubes = cubes
+    def __init__(self, ground: _Ground, number: int, point: CurvePoint) -> None:
+        certificate, self._known = ground.certificate, ground.known
+        self._ledger, self._certificate, self._point = ground.ledger, certificate, point
+        self._box, self._cubes, self._auditor = ground.box, ground.cubes, ground.auditor
         self._ball = replace(certificate.ball, radius=point.radius)
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
@@ -128,9 +141,12 @@ class _RiskProof:
             return None
         terms, total = [], paid
         for i, value in enumerate(least):
-            found = self._price(i, value, slack)
+            found = self._known.get((i, self._weight)) if self._finite else None
+            if found is None or found[1] > value + slack:
+                found = self._price(i, value, slack)
             if found is None:
                 return None
+            self._known[i, self._weight] = found
             terms.append({"price": [[found[0], 1]]})
             total += data.fractions[i] * found[1]
         upper = moved_upper(self._point.risk, total)

@@ -134,22 +134,6 @@ def _largest(context: Context, form: list[Fraction]) -> Fraction:
 
 def exact_forms(network: Network, modes: Vector) -> list[list[Fraction]]:
     """Coefficients and constant of every z as a form of the inputs, where neurons of positive modes (neurons,) are active."""
-    columns = _columns(network, modes)
-    names = [network.sources(name)[0] for name in network.relu_nodes]
-    return [form for name in names for form in _forms(network, columns, name)]
-
-
-def exact_outputs(network: Network, modes: Vector) -> list[list[Fraction]]:
-    """The same of every logit; neurons of other modes are taken for 0."""
-    return _forms(network, _columns(network, modes), network.output)
-
-
-def _forms(network: Network, columns: list[dict[str, Any]], name: str) -> list[list[Fraction]]:
-    return [[Fraction(int(c[name][0][i]), int(c[name][1])) for c in columns] for i in range(network.size(name))]
-
-
-def _columns(network: Network, modes: Vector) -> list[dict[str, Any]]:
-    """The values of all nodes for each unit vector, without constants, and last the constants."""
     n = network.inputs
     columns: list[dict[str, Any]] = []
     for k in range(n + 1):  # the columns of the linear part, then the constant
@@ -168,4 +152,9 @@ def _columns(network: Network, modes: Vector) -> list[dict[str, Any]]:
                 values[name] = np.where(modes[first : first + op.size] > 0, total, 0).astype(object), q
                 first += op.size
         columns.append(values)
-    return columns
+    names = [network.sources(name)[0] for name in network.relu_nodes]
+    return [
+        [Fraction(int(column[name][0][i]), int(column[name][1])) for column in columns]
+        for name in names
+        for i in range(network.size(name))
+    ]

@@ -15,18 +15,17 @@ from scipy.sparse import csr_array
 
 from wdaverify.program.backend import SolveOptions
 from wdaverify.program.program import Program, Sense
+from wdaverify.proof.cell_forms import cell_forms
 from wdaverify.proof.gradients import GradientBounds
 from wdaverify.proof.thin import exact_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from wdaverify._types import Norm, Vector
+    from wdaverify._types import Matrix, Norm, Vector
     from wdaverify.ir.network import Network
     from wdaverify.proof.ledger import Emit, Ledger
     from wdaverify.search.relaxation import Path
 
-NODES = 20_000
+_NODES = 20_000
 """Nodes that one constant or price may cost."""
 
 LARGEST = 2**12
@@ -52,7 +51,7 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
         layers[step.neurons] = k
     stack: list[Path] = [()]
     bounds = GradientBounds(compiled, row, norm, np.ones(network.inputs, dtype=np.bool_))
-    for _ in range(NODES):
+    for _ in range(_NODES):
         if not stack or ledger.deadline.passed:
             break
         path = stack.pop()
@@ -78,11 +77,13 @@ def bounded_everywhere(ledger: Ledger, network: Network, row: Vector, value: flo
 
 def refuted_everywhere(ledger: Ledger, network: Network, path: Path, modes: Vector) -> dict[str, Any] | None:
     """A leaf *empty* or *thin*; ``None`` if the cell has generic points, or may have."""
-    forms, split = exact_forms(network, modes), [abs(d) - 1 for d in path]
-    rows = [[int(modes[n]) * v for v in forms[n]] for n in split]
-    weights = _proposed(ledger, rows)
+    split = [abs(d) - 1 for d in path]
+    near = cell_forms(network.compiled, modes)[0][split]
+    weights = _proposed(ledger, modes[split][:, None] * near)
     if weights is None:
         return None
+    forms = exact_forms(network, modes)
+    rows = [[int(modes[n]) * v for v in forms[n]] for n in split]
     support = [k for k, w in enumerate(weights) if w > _DUAL]
     chosen = _cancelling([rows[k][:-1] for k in support], [Fraction(float(weights[k])) for k in support])
     if chosen is None or not any(chosen):
@@ -95,9 +96,8 @@ def refuted_everywhere(ledger: Ledger, network: Network, path: Path, modes: Vect
     return {"t": "leaf", "k": "empty" if total < 0 else "thin", "p": [0, [v for pair in used for v in pair]]}
 
 
-def _proposed(ledger: Ledger, rows: Sequence[Sequence[Fraction]]) -> Vector | None:
+def _proposed(ledger: Ledger, matrix: Matrix) -> Vector | None:
     """Multipliers of ``rows . (x, 1) >= t`` where t is largest, if it is hardly positive; in units of the rows."""
-    matrix = np.array([[float(v) for v in row] for row in rows])
     scale = np.abs(matrix).max(axis=1, keepdims=True)
     scale = np.where(scale > 0, scale, 1.0)
     scaled, (count, width) = matrix / scale, matrix.shape
