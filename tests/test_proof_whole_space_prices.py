@@ -20,6 +20,7 @@ from wdaverify.check.context import Context, Question, Target
 from wdaverify.check.model import program_of
 from wdaverify.ir.to_onnx import to_onnx
 from wdaverify.proof.cell_forms import cell_forms, decided_everywhere
+from wdaverify.proof.priced_risks import _RiskProof
 from wdaverify.proof.thin import exact_forms
 from wdaverify.proof.whole_space_prices import WholeSpacePrice
 
@@ -49,15 +50,13 @@ def test_degenerate_networks_are_never_proved_wrongly(network, norm):
 
 @pytest.mark.parametrize("lie", ["steeper", "lower"])
 def test_leaves_that_prove_less_are_refused(lie, tmp_path, monkeypatch):
-    """Forms steeper than the price, or values that the multipliers do not reach, are no proofs."""
+    """Forms steeper than the price, or values below what the multipliers prove, are no proofs."""
     if lie == "steeper":
         monkeypatch.setattr(WholeSpacePrice, "_dual_norm", lambda self, form: 0.0)
         monkeypatch.setattr(WholeSpacePrice, "_multipliers", lambda self, form, rows, heights, most: np.zeros(len(rows)))
     else:
-        honest = WholeSpacePrice.__init__
-        monkeypatch.setattr(
-            WholeSpacePrice, "__init__", lambda self, *asked: honest(self, *asked[:3], asked[3] + 0.01, *asked[4:])
-        )
+        honest = _RiskProof._fields
+        monkeypatch.setattr(_RiskProof, "_fields", lambda self, i, value, place: honest(self, i, value - 0.01, place))
     x = np.random.default_rng(1).uniform(-1, 1, (2, 2))
     _, report, bracket = certified(tmp_path, random_mlp([2, 4, 3], 1), x, "linf", 1.0, "margin")
     assert bracket["evidence"] == "checked"

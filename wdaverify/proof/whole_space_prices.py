@@ -2,8 +2,8 @@
 
 There is no box to bound a neuron by. Where all neurons that raise g are decided, g is at most an affine form (those that lower
 it are at least 0), and multipliers of the signs of decided neurons make it a form ``r . x + c`` with ``||r||_* <= lambda``, which
-is largest at the sample: s needs ``r . x_i + c <= s``. A linear program finds such multipliers, rational arithmetic says whether
-they do.
+is largest at the sample: s needs ``r . x_i + c <= s``. A linear program finds such multipliers, with a little less than lambda,
+so that their roundings have room.
 """
 
 from __future__ import annotations
