@@ -35,6 +35,22 @@ def test_combinations_are_exact(seed: int) -> None:
             assert group.combine(name, c) == expected
 
 
+@given(st.integers(0, 2**48))
+@settings(max_examples=60, deadline=None)
+def test_combinations_that_differ_little_from_the_last_are_exact(seed: int) -> None:
+    rng = random.Random(seed)
+    weights = [[rng.randrange(-(2**20), 2**20) for _ in range(9)] for _ in range(16)]
+    group, names = Group(0, tuple(range(9)), list(range(16)), weights), ("row", "size")
+    c = [rng.randrange(1, 2**40) for _ in weights]  # changed in place, and shared by both views
+    for _ in range(20):
+        for k in rng.sample(range(16), rng.choice((0, 1, 2, 7, 16))):
+            c[k] = rng.choice((0, 1, rng.randrange(-(2 ** rng.choice((40, 90))), 2**40)))
+        name = rng.choice(names)
+        lines = [[abs(w) for w in row] if name == "size" else row for row in weights]
+        if any(c):
+            assert group.combine(name, c) == [sum(v * line[k] for v, line in zip(c, lines, strict=True)) for k in range(9)]
+
+
 def test_a_query_is_the_same_before_and_after_packing() -> None:
     """The digits network: queries with random evidence, on a fresh program and on one whose matrices are packed."""
     content = (DATA / "lipschitz" / "digits_64-32-16-10.onnx").read_bytes()

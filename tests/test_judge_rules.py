@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.judge_walks import Walk, random_program
 from wdaverify.check.concave import conc
 from wdaverify.check.context import Context, Cost, Question, Target
-from wdaverify.check.num import Rejected, exp, iroot, power, r32
+from wdaverify.check.num import Rejected, exp, iroot, power, r32, r32_quotient
 from wdaverify.check.points import length
 from wdaverify.check.program import Form, Program
 from wdaverify.check.tree import Tree
@@ -221,5 +221,6 @@ def test_r32_rounds_outward_and_keeps_short_numbers(x: Fraction) -> None:
     assert low <= x <= high
     assert high - low <= abs(x) / (1 << 30)
     assert r32(low, up=True) == low
+    assert (low, high) == tuple(r32_quotient(12 * x.numerator, 12 * x.denominator, up=up) for up in (False, True))
     for end in (low.numerator, high.numerator):
         assert (end // ((end & -end) or 1)).bit_length() <= 32  # significant bits: trailing zeros do not count
