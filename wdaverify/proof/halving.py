@@ -86,7 +86,7 @@ def refuted_by_halving(
         if record is not None:
             emit(record)
             continue
-        walk = PhaseWalk(here, leaves, backend, hope=hope)
+        walk = PhaseWalk(here, leaves, backend, hope=hope, keep=True)
         done = _short(walk, here, depth, tree, deadline, nodes)
         nodes -= walk.programs
         if done:
