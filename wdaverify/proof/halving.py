@@ -38,7 +38,10 @@ _LEAST_LEAVES = 64
 """Leaves that every box may have."""
 
 _SAMPLE = 12
-"""Leaves after which a search is judged by the share of the tree that they close."""
+"""Programs after which a search is judged by what its leaves close."""
+
+_RECENT = 16
+"""The last leaves, of whose shares of the tree it is judged how many more the rest will take: the first ones are larger."""
 
 _DOUBT = 2.0
 """Factor by which that estimate may exceed what is allowed."""
@@ -83,7 +86,7 @@ def refuted_by_halving(
         if record is not None:
             emit(record)
             continue
-        walk = PhaseWalk(here, leaves, backend, hope=hope)
+        walk = PhaseWalk(here, leaves, backend, hope=hope, keep=True)
         done = _short(walk, here, depth, tree, deadline, nodes)
         nodes -= walk.programs
         if done:
@@ -106,8 +109,12 @@ def _short(walk: PhaseWalk, context: Context, depth: int, records: list[Record],
     most = max(_LEAST_LEAVES, int(context.bounds.unstable.sum())) << (depth // _DOUBLING)
 
     def enough() -> bool:
-        long = walk.programs >= _SAMPLE and walk.closed > _DOUBT * most * walk.share
-        return long or walk.programs >= nodes
+        if walk.programs < _SAMPLE:
+            return walk.programs >= nodes
+        recent = walk.closings[-_RECENT:]
+        share = sum(2.0 ** -len(path) for path, _ in recent) / max(1, len(recent))
+        waiting = (1.0 - walk.share) / share if share > 0 else np.inf
+        return walk.closed + waiting > _DOUBT * most or walk.programs >= nodes
 
     return walk.run(records.append, deadline, enough)
 

@@ -66,6 +66,8 @@ class PhaseWalk:
     ----------
     hope
         Nodes whose ceiling is above this are not tried: the judge's rule proves nothing better than a program's optimum.
+    keep
+        Whether `closings` are kept, which take memory for every leaf.
 
     Attributes
     ----------
@@ -87,11 +89,12 @@ class PhaseWalk:
         cost: CostTerm | None = None,
         *,
         hope: float = math.inf,
+        keep: bool = False,
     ) -> None:
         inputs = InputSet(context.area.regions, cost)
         self._relaxation = PhaseRelaxation(backend, context.network, leaves.question, inputs, context.bounds)
         self._relaxation.aim(leaves.goal)
-        self._leaves, self._hope = leaves, hope
+        self._leaves, self._hope, self._keep = leaves, hope, keep
         self.programs, self.closed, self.share = 0, 0, 0.0
         self.first: Multipliers | None = None
         self.closings: list[tuple[Path, Multipliers]] = []
@@ -113,7 +116,8 @@ class PhaseWalk:
                 record = self._leaves.close(path, answer.multipliers)
             if record is not None and answer.multipliers is not None:
                 emit(record)
-                self.closings.append((path, answer.multipliers))
+                if self._keep:
+                    self.closings.append((path, answer.multipliers))
                 self.closed += 1
                 self.share += 2.0 ** -len(path)
                 continue
