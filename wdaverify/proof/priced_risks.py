@@ -17,10 +17,10 @@ import numpy as np
 
 from wdaverify._types import Norm
 from wdaverify.domain import Box
+from wdaverify.feature_domain import as_domain
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.proof.area import Area
 from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
-from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
 from wdaverify.proof.growth_risks import prove_by_growth
 from wdaverify.proof.nominal import losses_above
@@ -45,24 +45,21 @@ _ATTEMPTS = 4
 
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
-    box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None:
-        return
-    if not box.bounded and certificate.ball.order == 1.0:
+    if isinstance(certificate.domain, Box) and not certificate.domain.bounded and certificate.ball.order == 1.0:
         prove_by_growth(ledger, certificate)
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     for k, point in enumerate(certificate.curve):
-        _RiskProof(ledger, certificate, box, auditor, k, point).prove()
+        _RiskProof(ledger, certificate, auditor, k, point).prove()
 
 
 class _RiskProof:
     """The proof at one radius."""
 
-    def __init__(
-        self, ledger: Ledger, certificate: RiskCertificate, box: Box, auditor: Auditor, number: int, point: CurvePoint
-    ) -> None:
-        self._ledger, self._certificate, self._box, self._auditor, self._point = ledger, certificate, box, auditor, point
+    def __init__(self, ledger: Ledger, certificate: RiskCertificate, auditor: Auditor, number: int, point: CurvePoint) -> None:
+        self._ledger, self._certificate, self._auditor, self._point = ledger, certificate, auditor, point
+        self._domain = as_domain(certificate.domain, certificate.network.inputs)
+        self._scales = self._domain.weights
         self._ball = replace(certificate.ball, radius=point.radius)
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
@@ -73,7 +70,10 @@ class _RiskProof:
     def prove(self) -> None:
         """Claim both ends, if both can be proved."""
         data, logarithmic = self._certificate.data, self._certificate.loss == _LOGARITHMIC
-        plan = None if self._order is None else exact_plan(self._point.plan, data, self._ball, self._loss, say_losses=logarithmic)
+        plan = None
+        if self._order is not None:
+            stated = {"say_losses": logarithmic, "scales": self._scales}
+            plan = exact_plan(self._point.plan, data, self._ball, self._loss, **stated)  # type: ignore[arg-type]
         if plan is None or self._order is None or not math.isfinite(self._point.risk.upper):
             return
         lower = moved_lower(self._point.risk, plan.value)
@@ -98,7 +98,7 @@ class _RiskProof:
 
     def _priced(self) -> bool:
         """Whether there is a rule for this cost: on bounded boxes, in l2 only for lengths and their squares."""
-        if self._finite and not self._box.bounded:
+        if self._finite and not self._domain.bounded:
             return False
         return self._ball.norm is not Norm.L2 or self._weight == 0.0 or self._ball.order in {1.0, 2.0}
 
@@ -144,7 +144,7 @@ class _RiskProof:
         own = [atom.point for atom in self._point.plan.atoms if atom.source == sample]
         values = []
         for point in [center, *own]:
-            cost = exact_cost(point, center, self._ball, self._order)
+            cost = exact_cost(point, center, self._ball, self._order, self._scales)
             values.append(self._loss(sample, point) - Fraction(self._weight) * cost)
         return max(values)
 
@@ -155,7 +155,7 @@ class _RiskProof:
             return self._logarithmic(sample, least, slack)
         shift = 1.0 if certificate.loss == "hinge" else 0.0
         rivals = _rivals(certificate.network.outputs, int(certificate.data.y[sample]))
-        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
+        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0, self._scales)
         value = round_up(least + slack / 2 - Fraction(shift))
         for _ in range(_ATTEMPTS):
             price = Price(certificate.network, self._area(sample), rivals, value, ground, self._weight)
@@ -173,7 +173,7 @@ class _RiskProof:
     def _logarithmic(self, sample: int, least: Fraction, slack: Fraction) -> tuple[str, Fraction] | None:
         """The same for the cross-entropy, whose cover is refined to an eighth of the slack below the value."""
         network, data, ball, area = self._certificate.network, self._certificate.data, self._ball, self._area(sample)
-        ground, gap = GroundCost(ball.norm, ball.order if self._finite else 1.0), float(slack / 8)
+        ground, gap = GroundCost(ball.norm, ball.order if self._finite else 1.0, self._scales), float(slack / 8)
         question = PriceQuestion(
             network=network, label=int(data.y[sample]), center=data.x[sample], cost=ground, domain=Box(area.lower, area.upper),
             reach=math.inf if self._finite else ball.radius,
@@ -196,9 +196,7 @@ class _RiskProof:
     def _area(self, sample: int) -> Area:
         """Where the sample can go."""
         center, ball = self._certificate.data.x[sample], self._ball
-        if self._finite:
-            return Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm)
-        return Area.ball(self._box, center, ball.radius, ball.norm)
+        return Area.of_sample(self._domain, center, ball.norm, math.inf if self._finite else ball.radius)
 
     def _fields(self, sample: int, value: float) -> dict[str, Any]:
         """What the claim says."""
@@ -217,7 +215,3 @@ def _rivals(outputs: int, label: int) -> Matrix:
     rows = np.eye(outputs)
     rows[:, label] -= 1.0
     return np.delete(rows, label, axis=0)
-
-
-def _exact(ends: Any) -> tuple[Fraction, ...]:
-    return tuple(map(Fraction, ends.tolist()))

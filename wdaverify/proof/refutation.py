@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wdaverify.search.inputs import InputSet
 from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tree import branch
 
@@ -51,7 +50,7 @@ def refuted(
     if record is not None:
         emit(record)
         return True
-    inputs = InputSet(context.area.regions, cost)
+    inputs = context.area.inputs(cost)
     relaxation = PhaseRelaxation(backend, context.network, leaves.question, inputs, context.bounds)
     relaxation.aim(leaves.goal)
     stack: list[Path] = [()]
@@ -68,7 +67,7 @@ def refuted(
             continue
         decision = 0 if answer.failed else branch(answer, relaxation.free, path)
         if decision == 0:
-            leaves.missed = answer.ceiling
+            leaves.missed, leaves.point = answer.ceiling, answer.point
             return False
         neuron = abs(decision)
         emit({"t": "split", "n": neuron - 1})

@@ -1,9 +1,9 @@
 """The stages in which the judge lowers a model: their kinds and sizes, which every proof names.
 
-The judge lowers the model itself, here as there: what it reads, and no other model, can be proved. Its neurons must be those of our
-own network in the same order, because records name neurons. Both sides lower every piecewise-linear operator by the same formulas
-(`ir.lowering.piecewise`, `check.lower_piecewise`) in code that they do not share; where they disagree on what is a neuron at all, as
-on ends of a clip that mean none, the numbers differ, and there is no proof.
+The judge lowers the model itself, here as there: what it reads, and no other model, can be proved. Its neurons must be those of
+our own network in the same order, because records name neurons. Both sides lower every piecewise-linear operator by the same
+formulas (`ir.lowering.piecewise`, `check.lower_piecewise`) in code that they do not share; where they disagree on what is a
+neuron at all, as on ends of a clip that mean none, the numbers differ, and there is no proof.
 """
 
 from __future__ import annotations
@@ -57,4 +57,4 @@ def stages_of(network: Network) -> list[str] | str:
 
 def seconds_to_lower(network: Network) -> float:
     """About the time that `stages_of` takes; the judge takes it again."""
-    return SECONDS * sum(m.nnz for op in map(network.op, network.order) for m in getattr(op, "matrices", ()))
+    return SECONDS * float(sum(m.nnz for op in map(network.op, network.order) for m in getattr(op, "matrices", ())))
