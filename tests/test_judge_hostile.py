@@ -94,7 +94,12 @@ TEXTS: dict[str, tuple[Text, str]] = {
     "infinite domain": (lambda t: t.replace('"lower": -1.0', '"lower": "inf"', 1), "wrong sign"),
     "empty domain": (lambda t: t.replace('"lower": -1.0', '"lower": 5.0', 1), "empty"),
     "float overflow": (lambda t: t.replace('"lower": -1.0', '"lower": -1e999', 1), "float64"),
-    "constraints": (lambda t: t.replace('"lower": -1.0', '"frozen": [0], "lower": -1.0', 1), "not supported"),
+    "constraint": (lambda t: t.replace('"lower": -1.0', '"tied": [0], "lower": -1.0', 1), "constraints that are known"),
+    "frozen": (lambda t: t.replace('"lower": -1.0', '"frozen": [0], "lower": -1.0', 1), "more than a box"),
+    "frozen nowhere": (lambda t: t.replace('"lower": -1.0', '"frozen": [2], "lower": -1.0', 1), "coordinate of the domain"),
+    "frozen twice": (lambda t: t.replace('"lower": -1.0', '"frozen": [0, 0], "lower": -1.0', 1), "twice"),
+    "weight 0": (lambda t: t.replace('"lower": -1.0', '"weights": [0], "lower": -1.0', 1), "positive"),
+    "row": (lambda t: t.replace('"lower": -1.0', '"rows": [[1]], "lower": -1.0', 1), "row of the domain"),
     "stream of no claim": (lambda t: t.replace('"streams": [', '"streams": [{"claim": "c7", "records": []}, ', 1), "c7"),
     "message": (lambda t: t.replace('"id": "c0"', '"id": "c\\n\\u001b[2J0"', 1), "no stream"),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from tests.judge_drafts import Layers
 from tests.judge_line import Line, phi, worst_case
 from wdaverify.check.claims import Case, Claim
 from wdaverify.check.data import Samples
+from wdaverify.check.domain import Region
 from wdaverify.check.num import Rejected
 from wdaverify.check.program import Form, Program
 from wdaverify.check.risk import risk_lower, risk_upper
@@ -49,7 +50,7 @@ class World:
         weights = [Fraction(m, sum(masses)) for m in masses]
         self.samples = list(zip(points, labels, weights, strict=True))
         data = Samples([[x] for x in points], labels, weights, 1)
-        self.case = Case(program, [Fraction(-2)], [Fraction(2)], data)
+        self.case = Case(program, Region([Fraction(-2)], [Fraction(2)]), data)
         self.loss = rng.choice(LOSSES)
         self.objective = [[0, 1]] if self.loss == "linear" else None
         self.radius = Fraction(rng.randrange(0, 9), 8)

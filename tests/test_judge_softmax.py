@@ -20,6 +20,7 @@ from tests.judge_mutations import mutate
 from tests.judge_truth import Truth
 from wdaverify.check import softmax
 from wdaverify.check.claims import Case
+from wdaverify.check.domain import Region
 from wdaverify.check.losses import at_least, at_most
 from wdaverify.check.num import Rejected
 from wdaverify.check.program import Program
@@ -35,7 +36,7 @@ def identity(classes: int) -> Case:
     """A model whose logits are its inputs."""
     program = Program(classes)
     program.outputs = list(range(classes))
-    return Case(program, [None] * classes, [None] * classes)
+    return Case(program, Region([None] * classes, [None] * classes))
 
 
 def number(value: Fraction) -> Any:

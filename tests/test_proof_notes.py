@@ -75,19 +75,16 @@ def test_a_file_with_a_proof_says_nothing(command, tmp_path, monkeypatch, capsys
 def test_a_domain_that_is_no_box(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     written(tmp_path)
-    notes, proved = said(capsys, *COMMANDS[command], "--domain", "domain.toml")
-    assert not proved
-    assert len(notes) == 1
-    assert "plain boxes" in notes[0]
+    assert said(capsys, *COMMANDS[command], "--domain", "domain.toml") == ([], True)
 
 
 def test_an_operator_without_proofs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    written(tmp_path, [helper.make_node("Abs", ["x"], ["h"]), helper.make_node("MatMul", ["h", "w"], ["y"])])
+    written(tmp_path, [helper.make_node("Mean", ["x"], ["h"]), helper.make_node("MatMul", ["h", "w"], ["y"])])
     notes, proved = said(capsys, *COMMANDS["distance"])
     assert not proved
     assert len(notes) == 1
-    assert "operators" in notes[0]
+    assert "Mean" in notes[0]
 
 
 def test_no_time_left(tmp_path, monkeypatch, capsys):

@@ -5,26 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 from .claims import Case, Claim, coefficients, functional
 from .losses import members_of, proves_label
-from .num import Rejected, exp, shown
+from .num import Real, Rejected, exp, real, shown
 from .risk import Threat
 
-End: TypeAlias = "Fraction | float"
-"""A finite end exactly; an infinite one stays a float."""
-
 _LOSSES = {"cross-entropy": "ce"}
-
-
-def real(value: Any, what: str) -> End:
-    """A float64 of the report as the rational that it is, or an infinity."""
-    if value in ("inf", "-inf"):
-        return float(value)
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise Rejected(f"{what}: {shown(value)} is no number")
-    return Fraction(value)
 
 
 @dataclass
@@ -34,8 +22,8 @@ class Bracket:
     pointer: str
     kinds: tuple[str, ...]  # of claims for the lower and the upper end
     entry: dict[str, Any]
-    lower: End
-    upper: End
+    lower: Real
+    upper: Real
 
 
 class Binding:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .context import End
 from .data import Samples
+from .domain import Region
 from .num import Rejected, end_number, number, shown, whole
 from .program import Form, Program
 from .tree import Outcome, float_text
@@ -34,6 +35,8 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "risk_lower": ("radius order norm loss atoms value", "objective points"),
     "all": ("of value", ""),
 }
+OF_SAMPLES = ("distance", "adversary", "price", "risk_upper", "risk_lower")
+"""Claims that have rules on domains that are more than a box: those that speak about samples."""
 STREAMED = ("unsat", "max", "distance", "lip", "slope", "price")
 _FUNCTIONAL = re.compile(
     r"(logit|label|loss:(?:margin|hinge|cross-entropy)):([0-9]{1,9})|margin:([0-9]{1,9})-([0-9]{1,9})", re.ASCII
@@ -86,11 +89,20 @@ class Case:
     """Everything that claims speak about."""
 
     program: Program
-    low: list[End]
-    high: list[End]
+    region: Region = field(default_factory=Region)
     samples: Samples | None = None
     disjuncts: list[Disjunct] | None = None
     claims: dict[str, Claim] = field(default_factory=dict)
+
+    @property
+    def low(self) -> list[End]:
+        """Lower ends of the domain."""
+        return self.region.low
+
+    @property
+    def high(self) -> list[End]:
+        """Upper ends of the domain."""
+        return self.region.high
 
     def sample(self, value: Any) -> int:
         """The index of a sample, which must lie in the domain."""
@@ -122,12 +134,16 @@ class Case:
             raise Rejected(f"a point is no list of {self.program.inputs} numbers")
         return [number(v, "coordinate") for v in value]
 
-    def inside(self, x: list[Fraction], what: str) -> list[Fraction]:
-        """The point, which must lie in the domain."""
-        for j, (v, lo, hi) in enumerate(zip(x, self.low, self.high, strict=True)):
-            if (lo is not None and v < lo) or (hi is not None and v > hi):
-                raise Rejected(f"{what} leaves the domain in coordinate {j}")
+    def inside(self, x: list[Fraction], what: str, sample: int | None = None) -> list[Fraction]:
+        """The point, which must lie in the domain, where the sample's frozen coordinates do not move."""
+        broken = self.region.broken(x, None if sample is None else self.center(sample))
+        if broken is not None:
+            raise Rejected(f"{what} {broken}")
         return x
+
+    def step(self, x: list[Fraction], i: int) -> list[Fraction]:
+        """The weighted step of a point from sample i, whose norm is the distance."""
+        return self.region.step(x, self.center(i))
 
     def objective(self, claim: Claim, *, homogeneous: bool = False) -> Form:
         """``sum c_k f_k``."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import isqrt
+from math import isqrt, lcm
 
 from .context import Context
 from .num import Rejected, bounded
@@ -21,10 +21,19 @@ def conc(
     slope: tuple[Fraction, Fraction] | None,
     w: dict[int, Fraction] | None,
 ) -> Fraction:
-    """An upper bound of ``(r / den) . x - multiplier * kappa(x)`` on the box; `slope` is (alpha, beta), `w` the l2 vector."""
+    """An upper bound of ``(r / den) . x - multiplier * kappa(x)`` on the box; `slope` is (alpha, beta), `w` the l2 vector.
+
+    With weights s everything is said in ``x'_j = s_j x_j``: coefficients are ``r_j / s_j``, ends and center are multiplied by s_j
+    (`Context.box_integers`), and there are no weights. The vector w is one of these coordinates.
+    """
+    cost = ctx.question.cost
+    if cost is not None and cost.weights:
+        common = lcm(*{s.numerator for s in cost.weights})
+        bounded(common.bit_length(), "the product of the weights")
+        r = [v * s.denominator * (common // s.numerator) for v, s in zip(r, cost.weights, strict=True)]
+        den *= common
     if multiplier == 0:
         return _linear(ctx, r, den)
-    cost = ctx.question.cost
     if cost is None:
         raise Rejected("a multiplier of a cost that the claim does not have")
     p = cost.order
@@ -142,11 +151,11 @@ def _euclidean(ctx: Context, r: Sequence[int], den: int, multiplier: Fraction, w
         if sum(v * v for v in chosen) > multiplier**2:
             raise Rejected("the vector w is longer than the multiplier")
     total = Fraction(0)
+    low, high, center, unit = ctx.box_integers()
     for j, (v, c) in enumerate(zip(exact, chosen, strict=True)):
-        center = ctx.question.cost.center[j] if ctx.question.cost else Fraction(0)
         rest = v - c
-        end = ctx.high[j] if rest > 0 else ctx.low[j]
+        end = high[j] if rest > 0 else low[j]
         if rest and end is None:
             raise Rejected(f"input {j} is unbounded in the direction of its coefficient")
-        total += c * center + (rest * end if end is not None and rest else 0)
-    return total
+        total += c * center[j] + (rest * end if end is not None and rest else 0)
+    return total / unit

@@ -20,11 +20,12 @@ End: TypeAlias = "Fraction | None"
 
 @dataclass(frozen=True)
 class Cost:
-    """``kappa(x) = ||x - center||_norm ^ order``; `norm` is l1, l2 or linf."""
+    """``kappa(x) = ||S (x - center)||_norm ^ order``, S the diagonal of the weights (None: ones); `norm` is l1, l2 or linf."""
 
     norm: str
     order: Fraction
     center: tuple[Fraction, ...]
+    weights: tuple[Fraction, ...] | None = None
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Target:
 class Question:
     """What is the same at all nodes: the program, the cost and its multiplier, the ball's row, the cutoff.
 
+    `facts` are forms that the domain keeps at least 0 (multipliers d), `whole` inputs that are whole numbers there.
     `ball` is the number e of the row ``e - kappa >= 0``; `bits` that of the claim's ``round``; `homogeneous` drops biases.
     """
 
@@ -57,6 +59,8 @@ class Question:
     gradient: Form | None = None  # its functional
     logistic: bool = False  # the constant is that of log(1 + e^g), g the functional
     stated: Fraction | None = None  # the claimed value, which a leaf mix takes as its own
+    facts: Sequence[Form] = ()
+    whole: frozenset[int] = frozenset()
     strict: bool = False  # every leaf must be empty
 
 
@@ -162,13 +166,18 @@ class Context:
         return first if first[0] * second[1] >= second[0] * first[1] else second
 
     def box_integers(self) -> tuple[list[int | None], list[int | None], list[int], int]:
-        """Ends of the box and center of the cost as integers over one denominator."""
+        """Ends of the box and center of the cost, each times its weight, as integers over one denominator."""
         if self.box[0] is None:
-            center = self.question.cost.center if self.question.cost else ()
-            q = lcm(*{v.denominator for v in (*self.low, *self.high, *center) if v is not None})
+            cost = self.question.cost
+            low, high, center = list(self.low), list(self.high), list(cost.center) if cost else []
+            for j, s in enumerate(cost.weights or () if cost else ()):
+                for values in (low, high, center):
+                    v = values[j]
+                    values[j] = None if v is None else s * v  # type: ignore[assignment]
+            q = lcm(*{v.denominator for v in (*low, *high, *center) if v is not None})
             bounded(q.bit_length(), "the denominator of the box")
-            low, high = ([None if v is None else v.numerator * (q // v.denominator) for v in e] for e in (self.low, self.high))
-            self.put(self.box, 0, (low, high, [v.numerator * (q // v.denominator) for v in center], q))
+            ends = [[None if v is None else v.numerator * (q // v.denominator) for v in e] for e in (low, high, center)]
+            self.put(self.box, 0, (*ends, q))
         return self.box[0]  # type: ignore[no-any-return]
 
     def propagate(self) -> None:

@@ -29,6 +29,7 @@ class Evidence:
     u: dict[int, Fraction] = field(default_factory=dict)
     l: dict[int, Fraction] = field(default_factory=dict)  # noqa: E741
     c: dict[int, Fraction] = field(default_factory=dict)
+    d: dict[int, Fraction] = field(default_factory=dict)
     a: dict[int, Fraction] = field(default_factory=dict)
     s: dict[int, Fraction] = field(default_factory=dict)
     b: Fraction = Fraction(0)
@@ -46,6 +47,8 @@ class Evidence:
                 setattr(found, key, packed(value, key, count))
             elif key == "c":
                 found.c = packed(value, key, len(ctx.target[0].rows) if ctx.target[0] else 0)
+            elif key == "d":
+                found.d = packed(value, key, len(ctx.question.facts))
             elif key in ("b", "o"):
                 setattr(found, key, number(value, key))
             elif key == "w":
@@ -54,7 +57,7 @@ class Evidence:
                 found.young = (number(value[0], key), number(value[1], key))
             else:
                 raise Rejected(f"unknown evidence {key!r}")
-        multipliers = [*found.p.values(), *found.u.values(), *found.l.values(), *found.c.values(), *found.a.values()]
+        multipliers = [v for each in (found.p, found.u, found.l, found.c, found.d, found.a) for v in each.values()]
         if any(v.numerator < 0 for v in (*multipliers, found.b, found.o)):
             raise Rejected("a multiplier is negative")
         if any(not 0 <= v.numerator <= v.denominator for v in found.s.values()):
@@ -262,9 +265,10 @@ def query(ctx: Context, form: Form, evidence: Evidence, multiplier: Fraction) ->
 
 
 def _rows(ctx: Context, evidence: Evidence) -> list[tuple[Form, Fraction]]:
-    """The target's rows with their multipliers, the cutoff's among them (without its cost)."""
+    """The target's rows and the domain's facts with their multipliers, the cutoff's among them (without its cost)."""
     target, cutoff = ctx.target[0], ctx.question.cutoff
     rows = [(target.rows[k], mu) for k, mu in evidence.c.items()] if target else []
+    rows += [(ctx.question.facts[k], mu) for k, mu in evidence.d.items()]
     if evidence.o:
         if target is None or cutoff is None:
             raise Rejected("multiplier o without a cutoff or before the target")

@@ -6,10 +6,11 @@ direction), roots for powers of distances (outward, 2^-96) and the enclosure of 
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from math import isqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 
 class Rejected(Exception):  # noqa: N818
@@ -211,3 +212,16 @@ def exp(q: Fraction) -> tuple[Fraction, Fraction]:
     for _ in range(halvings):
         below, above = below * below // _ONE, -(-above * above // _ONE)
     return Fraction(below, _ONE), Fraction(above, _ONE)
+
+
+Real: TypeAlias = "Fraction | float"
+"""A finite end exactly; an infinite one stays a float."""
+
+
+def real(value: Any, what: str) -> Real:
+    """A float64 of the report as the rational that it is, or an infinity."""
+    if value in ("inf", "-inf"):
+        return float(value)
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise Rejected(f"{what}: {shown(value)} is no number")
+    return Fraction(value)

@@ -60,11 +60,11 @@ def _point(case: Case, claim: Claim) -> None:
 
 def _adversary(case: Case, claim: Claim) -> None:
     i = case.sample(claim["sample"])
-    x = case.inside(case.point(claim["x"]), "the point")
+    x = case.inside(case.point(claim["x"]), "the point", i)
     case.others(case.label(i))
     if margin(case.program.output_values(x), case.label(i)) < 0:
         raise Rejected("the point is classified as its sample is labelled")
-    distance = length([a - b for a, b in zip(x, case.center(i), strict=True)], claim["norm"])
+    distance = length(case.step(x, i), claim["norm"])
     if claim.value is not None and (claim.value < 0 or distance > squared(claim.value, claim["norm"])):
         raise Rejected("the point is farther away")
 

@@ -22,7 +22,7 @@ def question(case: Case, claim: Claim) -> Question:
     bits = claim.get("round")
     if bits is not None and not 64 <= whole(bits, "round") <= 4096:
         raise Rejected("round is not from 64 to 4096")
-    return replace(found, bits=bits, stated=claim.value)
+    return replace(found, bits=bits, stated=claim.value, facts=case.region.facts, whole=case.region.integer)
 
 
 def _cube(case: Case, found: Question, i: int, radius: Fraction) -> Question:
@@ -30,15 +30,14 @@ def _cube(case: Case, found: Question, i: int, radius: Fraction) -> Question:
     if radius < 0:
         raise Rejected("a radius is negative")
     x = case.center(i)
-    low: list[End] = [v - radius if lo is None else max(lo, v - radius) for v, lo in zip(x, found.low, strict=True)]
-    high: list[End] = [v + radius if hi is None else min(hi, v + radius) for v, hi in zip(x, found.high, strict=True)]
+    low, high = case.region.about(x, radius)
     return replace(found, low=low, high=high)
 
 
 def _ball(case: Case, found: Question, i: int, norm: str, radius: Fraction) -> Question:
     """Narrow the root box to that of the ball about sample i, and allow its row."""
     square = norm == "l2"
-    cost = Cost(norm, Fraction(2 if square else 1), case.center(i))
+    cost = Cost(norm, Fraction(2 if square else 1), case.center(i), case.region.weights)
     return replace(_cube(case, found, i, radius), cost=cost, ball=radius**2 if square else radius)
 
 
@@ -108,8 +107,9 @@ def _distance(case: Case, claim: Claim) -> Question:
     targets = []
     for j in case.others(label):
         targets.append(Target(Form(), [case.difference(j, k) for k in range(len(case.program.outputs)) if k != j]))
-    cost = Cost(norm, Fraction(2 if norm == "l2" else 1), case.center(i))
-    found = Question(case.program, case.low, case.high, targets, cost=cost, multiplier=one, strict=claim.value is None)
+    cost = Cost(norm, Fraction(2 if norm == "l2" else 1), case.center(i), case.region.weights)
+    low, high = case.region.about(case.center(i))
+    found = Question(case.program, low, high, targets, cost=cost, multiplier=one, strict=claim.value is None)
     return found if radius is None else _ball(case, found, i, norm, radius)
 
 
@@ -162,8 +162,9 @@ def _price(case: Case, claim: Claim) -> Question:
         targets = softmax_targets(case, case.label(i), claim["ce"])
     else:
         raise Rejected(f"loss {shown(loss)} of a price")
-    cost = Cost(claim["norm"], order, case.center(i))
-    found = Question(case.program, case.low, case.high, targets, cost=cost, multiplier=multiplier, cutoff=_cutoff(claim))
+    cost = Cost(claim["norm"], order, case.center(i), case.region.weights)
+    low, high = case.region.about(case.center(i))
+    found = Question(case.program, low, high, targets, cost=cost, multiplier=multiplier, cutoff=_cutoff(claim))
     if "within" in claim.fields:
         return _cube(case, found, i, half_width(case, claim))
     return _claimed_ball(case, claim, found)

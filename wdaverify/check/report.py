@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .binding import Binding
-from .claims import Case, Claim, parse
+from .claims import OF_SAMPLES, Case, Claim, parse
 from .data import Samples, read_arrays, read_samples
-from .domain import box, hull
+from .domain import Region, hull, region
 from .model import program_of
 from .num import Limits, Rejected, Unreadable, shown, whole
 from .points import EVALUATED
@@ -173,6 +173,8 @@ class _Judge:
             self.line(text)
 
     def _claim(self, case: Case, claim: Claim, stream: dict[str, Any] | None) -> None:
+        if claim.kind not in OF_SAMPLES and not case.region.plain:
+            raise Rejected(f"there is no rule for {claim.kind} on a domain that is more than a box")
         if claim.streamed != (stream is not None):
             raise Rejected("has no stream" if claim.streamed else "has a stream that it does not need")
         if stream is not None:
@@ -204,7 +206,7 @@ class _Judge:
         declared = report["model"]
         if declared.get("inputs") != program.inputs or declared.get("outputs") != len(program.outputs):
             raise Rejected(f"the model has {program.inputs} inputs and {len(program.outputs)} outputs, not what the report says")
-        case = Case(program, [], [])
+        case = Case(program)
         if report.get("data") is not None:
             content, name = self._file(report, "data")
             count = report["data"].get("samples")
@@ -214,9 +216,9 @@ class _Judge:
             case.disjuncts = _readable(name, lambda: read_property(content, program.inputs, len(program.outputs)))
             if report.get("domain") not in (None, "property"):
                 raise Rejected("names a property and another domain")
-            case.low, case.high = hull(case.disjuncts or [], program.inputs)
+            case.region = Region(*hull(case.disjuncts or [], program.inputs))
         else:
-            case.low, case.high = box(report.get("domain"), program.inputs)
+            case.region = region(report.get("domain"), program.inputs)
         return case
 
     def _points(self, case: Case, reference: Any) -> Callable[[int], list[Fraction]]:

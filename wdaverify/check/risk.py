@@ -210,9 +210,9 @@ def risk_lower(case: Case, claim: Claim, points: Any) -> None:
         if mass < 0:
             raise Rejected(f"atom {k} has a negative mass")
         x = case.point(atom[1]) if rows is None else rows(whole(atom[1], "row of points"))
-        case.inside(x, f"atom {k}")
+        case.inside(x, f"atom {k}", i)
         masses[i] += mass
-        spent += _cost(threat, k, mass, [a - b for a, b in zip(x, case.center(i), strict=True)])
+        spent += _cost(threat, k, mass, case.step(x, i))
         gained += mass * _loss_there(threat, k, x, i, atom[3] if len(atom) == 4 else None)
     for i, (mass, w) in enumerate(zip(masses, threat.weights, strict=True)):
         if mass != w:

@@ -109,7 +109,7 @@ class Tree:
             return None
         if kind == "targets" and not fields:
             return self._targets()
-        if kind in ("split", "input"):
+        if kind in ("split", "input", "whole"):
             if len(self.question.targets) != 1 and not self.targeted:
                 raise Rejected("a split before the targets")
             return self._split(kind, fields)
@@ -141,6 +141,15 @@ class Tree:
             if (low is not None and at <= low) or (high is not None and at >= high):
                 raise Rejected(f"input {j} is not split inside its range")
             return [lambda: ctx.narrow(j, None, at), lambda: ctx.narrow(j, at, None)]
+        if kind == "whole" and set(fields) == {"j", "at"}:
+            # At points of the domain x_j is a whole number: at most k or at least k + 1.
+            j, k = whole(fields["j"], "input", len(ctx.low)), number(fields["at"], "at")
+            low, high = ctx.low[j], ctx.high[j]
+            if j not in self.question.whole or k.denominator != 1:
+                raise Rejected(f"input {j} is no whole number of the domain, or is not split at one")
+            if (low is not None and k < low) or (high is not None and k + 1 > high):
+                raise Rejected(f"input {j} is not split inside its range")
+            return [lambda: ctx.narrow(j, None, k), lambda: ctx.narrow(j, k + 1, None)]
         raise Rejected(f"{kind} has the wrong fields")
 
     def _bound(self, kind: str, fields: dict[str, Any]) -> None:
@@ -239,7 +248,7 @@ class Tree:
     def _thin(self, choices: Evidence) -> None:
         """No generic point belongs to the node: a bound of 0 by facts one of which holds strictly at generic points."""
         ctx = self.ctx
-        if choices.b or choices.o or choices.c:
+        if choices.b or choices.o or choices.c or choices.d:
             raise Rejected("thin takes only the multipliers p, u and l")
         value, _, r = query(ctx, Form(), choices, Fraction(0))
         if value > 0:

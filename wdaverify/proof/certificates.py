@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wdaverify.domain import Box
-from wdaverify.proof.distances import NOT_A_BOX
 from wdaverify.proof.priced_risks import prove_priced
 from wdaverify.proof.risks import prove_zero_one
 from wdaverify.proof.save import Sources, save_proved
@@ -48,7 +46,7 @@ def save_certificate(certificate: RiskCertificate, path: str | Path, *, proof: b
         json.write(document, target)
         return _excuse(certificate) if proof else None
     deadline = certificate.options.deadline
-    reason = save_proved(
+    return save_proved(
         document,
         target,
         certificate.network,
@@ -56,7 +54,6 @@ def save_certificate(certificate: RiskCertificate, path: str | Path, *, proof: b
         sources=Sources(data=source.file),
         deadline=deadline,
     )
-    return NOT_A_BOX if reason is not None and not isinstance(certificate.domain, Box) else reason
 
 
 def _excuse(certificate: RiskCertificate) -> str:

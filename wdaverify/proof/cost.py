@@ -18,6 +18,9 @@ _HALVINGS = 40
 _BISECTIONS = 60
 """Of the interval in which the best length of a euclidean step is sought, whose form may have a kink there."""
 
+_BEYOND = 2.0**16
+"""Factor on the price of a ball that a box does not meet."""
+
 _LINE_BITS = 44
 """Significant bits of slopes of lines below powers."""
 
@@ -27,6 +30,7 @@ def largest(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
 
     For l2 and p = 1 the euclidean length is bounded from below along the form, which the judge does by itself.
     """
+    forms, area = _stretched(forms, area)
     lower, upper = area.lower, area.upper
     if not prices.any() or area.center is None:
         return np.asarray(np.maximum(forms, 0.0) @ upper + np.minimum(forms, 0.0) @ lower)
@@ -43,9 +47,17 @@ def largest(forms: Matrix, area: Area, prices: Vector, order: float) -> Vector:
         step = np.clip(step, lower - center, upper - center)
         return np.asarray(base + (forms * step - price * np.square(step)).sum(axis=1))
     if area.norm is Norm.L1:
-        above, below = (forms - price) * (upper - center), (-forms - price) * (center - lower)
-        return np.asarray(base + np.maximum(np.maximum(above, below), 0.0).sum(axis=1))
-    return base + _largest_linf(forms, np.where(forms > 0, upper - center, center - lower), prices)
+        steps = (lower - center, upper - center, np.clip(center, lower, upper) - center)
+        return np.asarray(base + np.max([forms * d - price * np.abs(d) for d in steps], axis=0).sum(axis=1))
+    least = max(0.0, float(np.max(lower - center, initial=0.0)), float(np.max(center - upper, initial=0.0)))
+    room = np.where(forms > 0, upper - center, center - lower)
+    start = (np.abs(forms) * np.minimum(room, least)).sum(axis=1) - prices * least  # within the least distance from the sample
+    return np.asarray(base + start + _largest_linf(forms, np.maximum(room - least, 0.0), prices))
+
+
+def _stretched(forms: Matrix, area: Area) -> tuple[Matrix, Area]:
+    """Forms and area in coordinates times their scales, in which the judge measures."""
+    return (forms, area) if area.scales is None else (forms / area.scales, area.stretched)
 
 
 def _largest_linf(forms: Matrix, room: Matrix, prices: Vector) -> Vector:
@@ -79,6 +91,7 @@ def _best_length(forms: Matrix, area: Area, prices: Vector, order: float) -> Vec
     length is ``max_k min(b_k, c_k)`` with ``price p c_k^(p - 1) = s_k``. In l1 coordinates move one after another, the largest
     coefficient first; in linf all of them at once, until each has no more room.
     """
+    forms, area = _stretched(forms, area)
     assert area.center is not None
     sizes, room = np.abs(forms), np.maximum(np.where(forms > 0, area.upper - area.center, area.center - area.lower), 0.0)
     if area.norm is Norm.L2:
@@ -113,6 +126,7 @@ def euclidean_vector(form: Vector, area: Area, price: float, bits: int) -> Vecto
     The best point has steps ``d_j = min(kappa |r_j|, room_j)`` with ``|d| = kappa price``, and w is its direction; where no room
     ends it, w is the form itself. Entries are rounded towards 0.
     """
+    (form,), area = _stretched(form[None], area)
     sizes, room = np.abs(form), np.maximum(_steps(form[None], area)[0], 0.0)
     if not float(np.linalg.norm(sizes)) > price:
         return _towards_zero(form * (1.0 - 2.0**-50), bits)
@@ -128,6 +142,7 @@ def euclidean_vector(form: Vector, area: Area, price: float, bits: int) -> Vecto
 
 def along_vector(forms: Matrix, area: Area, vector: Vector) -> Vector:
     """``max r . x - w . (x - x_i)`` over the box."""
+    forms, area = _stretched(forms, area)
     assert area.center is not None
     rest = forms - vector
     return np.asarray(vector @ area.center + np.maximum(rest, 0.0) @ area.upper + np.minimum(rest, 0.0) @ area.lower)
@@ -145,6 +160,7 @@ def ball_bound(forms: Matrix, area: Area, bits: int) -> tuple[Vector, Vector]:
     Multipliers have so many significant bits. Each one mu proves ``mu e + max(r . x - mu kappa(x))``, e being the radius (l2: its
     square); that is convex in mu.
     """
+    forms, area = _stretched(forms, area)
     none = np.zeros(len(forms))
     if not area.round or area.radius is None:
         return largest(forms, area, none, 1.0), none
@@ -159,29 +175,37 @@ def ball_bound(forms: Matrix, area: Area, bits: int) -> tuple[Vector, Vector]:
     return np.minimum(plain, priced), np.where(priced < plain, chosen, 0.0)
 
 
-def _steps(forms: Matrix, area: Area, price: Matrix | None = None) -> Matrix:
-    """How far each coordinate goes: to its end, or for l2 and a positive price no farther than that pays."""
+def _steps(forms: Matrix, area: Area) -> Matrix:
+    """How far each coordinate goes: to its end."""
     assert area.center is not None
-    room = np.where(forms > 0, area.upper - area.center, area.center - area.lower)
-    return room if price is None else np.minimum(room, np.abs(forms) / (2.0 * price))
+    return np.where(forms > 0, area.upper - area.center, area.center - area.lower)
 
 
 def _knapsack(forms: Matrix, area: Area, e: float) -> Vector:
-    """l1: coordinates move in the order of their coefficients until e is spent; the last one's coefficient is the price."""
+    """l1: from the nearest point of the box, coordinates move in the order of their coefficients until e is spent.
+
+    The last one's coefficient is the price; where the box is out of reach any larger one proves more.
+    """
+    assert area.center is not None
+    near = np.clip(area.center, area.lower, area.upper)
+    left = e - float(np.abs(near - area.center).sum())
     order = np.argsort(-np.abs(forms), axis=1)
-    spent = np.cumsum(np.take_along_axis(_steps(forms, area), order, axis=1), axis=1)
-    last = np.argmax(spent >= e, axis=1)[:, None]
+    room = np.where(forms > 0, area.upper - near, near - area.lower)
+    spent = np.cumsum(np.take_along_axis(room, order, axis=1), axis=1)
+    last = np.argmax(spent >= left, axis=1)[:, None]
     price = np.take_along_axis(np.take_along_axis(np.abs(forms), order, axis=1), last, axis=1)[:, 0]
-    return np.asarray(np.where(spent[:, -1] > e, price, 0.0))
+    return np.asarray(np.where(spent[:, -1] > left, price * (_BEYOND if left < 0 else 1.0), 0.0))
 
 
 def _bisected(forms: Matrix, area: Area, e: float) -> Vector:
     """l2: the price at which the best point is e away, squared."""
+    assert area.center is not None
     high = np.linalg.norm(forms, axis=1) / (2.0 * np.sqrt(max(e, 1e-300))) + 1e-300
     low = np.zeros(len(forms))
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        far = np.square(_steps(forms, area, np.maximum(middle, 1e-300)[:, None])).sum(axis=1) > e
+        step = forms / (2.0 * np.maximum(middle, 1e-300)[:, None])
+        far = np.square(np.clip(step, area.lower - area.center, area.upper - area.center)).sum(axis=1) > e
         low, high = np.where(far, middle, low), np.where(far, high, middle)
     return np.asarray(high)
 

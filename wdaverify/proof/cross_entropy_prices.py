@@ -13,7 +13,6 @@ from wdaverify.proof.context import Context
 from wdaverify.proof.leaves import EmptyLeaves, Target
 from wdaverify.proof.prices import PriceProof
 from wdaverify.proof.refutation import refuted
-from wdaverify.search.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,5 +53,5 @@ class CrossEntropyProof:
     def _empty(self, root: Context, each: CoverRow, fact: tuple[Vector, Vector], emit: Emit) -> bool:
         """Whether the region beyond a range is refuted."""
         row, offset = fact
-        target = Target(Question.of(row[None], inputs=self.price.network.inputs, offsets=offset), (each.fact_id,))
+        target = Target(root.area.question(row[None], offset), (each.fact_id,), facts=root.area.numbered)
         return refuted(root, EmptyLeaves(root, target), self.backend, emit, self.deadline)

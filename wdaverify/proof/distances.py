@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wdaverify.domain import Box
 from wdaverify.proof.area import Area
 from wdaverify.proof.context import Context
 from wdaverify.proof.ends import easier_lower
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from wdaverify._types import Norm
     from wdaverify.dataset import Dataset
+    from wdaverify.domain import Box
     from wdaverify.feature_domain import Domain
     from wdaverify.ir.network import Network
     from wdaverify.proof.ledger import Emit, Ledger
@@ -44,7 +43,7 @@ class DistanceQuestion:
 
     network: Network
     data: Dataset
-    domain: Box
+    domain: Box | Domain
     norm: Norm
 
 
@@ -91,11 +90,10 @@ def save_distances(
     str or None
         Why the file holds no proof; ``None`` if it holds one.
     """
-    box = box_of(domain, network.inputs)
-    if box is None or data.source is None:
+    if data.source is None:
         json.write(document, path)
-        return NOT_A_BOX if box is None else "the data did not come from a file"
-    question = DistanceQuestion(network, data, box, norm)
+        return "the data did not come from a file"
+    question = DistanceQuestion(network, data, domain.sized(network.inputs), norm)
 
     def prove(ledger: Ledger) -> None:
         prove_distances(ledger, question, found)
@@ -142,11 +140,8 @@ def _upper(ledger: Ledger, question: DistanceQuestion, record: AdversarialDistan
 
 def _refuted(ledger: Ledger, question: DistanceQuestion, record: AdversarialDistance, distance: float, emit: Emit) -> bool:
     """Whether every class but the label is refuted within a distance."""
-    network, box = question.network, question.domain
-    if math.isinf(distance):
-        area = Area(tuple(map(Fraction, box.lower.tolist())), tuple(map(Fraction, box.upper.tolist())))
-    else:
-        area = Area.ball(box, question.data.x[record.sample], distance, question.norm)
+    network = question.network
+    area = Area.of_sample(question.domain, question.data.x[record.sample], question.norm, distance)
     context = Context.of(network, area, emit)
     classes = [j for j in range(network.outputs) if j != record.label]
     if len(classes) > 1:
@@ -163,12 +158,3 @@ def class_target(network: Network, winner: int) -> Target:
     rows[:, winner] += 1.0
     others = [k for k in range(network.outputs) if k != winner]
     return Target(Question.of(rows[others], inputs=network.inputs), tuple(range(len(others))))
-
-
-NOT_A_BOX = "the judge reads domains that are plain boxes only, without frozen, whole, tied or weighted features"
-"""Why answers on other domains have no proof."""
-
-
-def box_of(domain: Box | Domain, inputs: int) -> Box | None:
-    """The domain as a plain box with vector ends, which is all that the judge reads; ``None`` for others."""
-    return domain.sized(inputs) if isinstance(domain, Box) else None

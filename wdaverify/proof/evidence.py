@@ -20,8 +20,8 @@ class Evidence:
     ----------
     phases, upper, lower
         Multipliers of ``+-z >= 0`` of decided neurons, of ``u - z >= 0`` and of ``z - l >= 0``.
-    rows
-        Multipliers of the target's rows.
+    rows, facts
+        Multipliers of the target's rows, and of the domain's facts about inputs.
     below, above
         Slopes that differ from the judge's own: a of ``y >= z``, and sigma of the upper row.
     ball
@@ -36,6 +36,7 @@ class Evidence:
     upper: dict[int, float] = field(default_factory=dict)
     lower: dict[int, float] = field(default_factory=dict)
     rows: dict[int, float] = field(default_factory=dict)
+    facts: dict[int, float] = field(default_factory=dict)
     below: dict[int, float] = field(default_factory=dict)
     above: dict[int, float] = field(default_factory=dict)
     ball: float = 0.0
@@ -49,6 +50,7 @@ class Evidence:
             "u": self.upper,
             "l": self.lower,
             "c": self.rows,
+            "d": self.facts,
             "a": self.below,
             "s": self.above,
             "w": self.along,

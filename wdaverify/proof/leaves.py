@@ -44,11 +44,14 @@ class Target:
     ----------
     ids, side_ids
         The judge's number of each row, and of each row about inputs; ``None`` for one that it does not number.
+    facts
+        How many rows about inputs are the domain's, numbered from 0; `side_ids` is then empty.
     """
 
     question: Question
     ids: tuple[int, ...]
     side_ids: tuple[int | None, ...] = ()
+    facts: int = 0
 
 
 def node_slopes(context: Context, path: Path) -> tuple[Slopes, Vector]:
@@ -72,6 +75,8 @@ class EmptyLeaves:
     ----------
     missed
         What the goal reaches, from above, at a node where every neuron is decided and that cannot be closed.
+    point
+        Of the relaxation there (n,), if it has one.
     """
 
     goal: int | None = None
@@ -80,6 +85,7 @@ class EmptyLeaves:
     def __init__(self, context: Context, target: Target) -> None:
         self.missed = 0.0
         self.question = target.question
+        self.point: Vector | None = None
         self._context, self._target = context, target
         self._compiled, self._charges = context.network.compiled, context.bounds.charges
 
@@ -113,8 +119,11 @@ class EmptyLeaves:
         question, evidence = self.question, collector.evidence
         seeds = {self._compiled.output: (weights @ question.rows)[None]}
         pulled = pull_back_priced(self._compiled, self._charges, seeds, collector.price)
-        side = np.where([k is not None for k in self._target.side_ids], side, 0.0) if len(side) else side
-        rows = [*zip(self._target.ids, weights, strict=True), *zip(self._target.side_ids, side, strict=True)]
+        ids = self._target.side_ids or (None,) * len(side)
+        rows = [*zip(self._target.ids, weights, strict=True), *zip(ids, side, strict=True)]
+        evidence.facts.update({k: float(w) for k, w in enumerate(side[: self._target.facts]) if w > 0})
+        used = [k is not None or i < self._target.facts for i, k in enumerate(ids)]
+        side = np.where(used, side, 0.0) if len(side) else side
         evidence.rows.update({k: float(w) for k, w in rows if w > 0 and k is not None})
         values, balls = ball_bound(pulled.coefficients + side @ question.side_rows, self._context.area, bits + 8)
         evidence.ball = float(balls[0])
@@ -146,9 +155,10 @@ class BoundLeaves:
 
     def __init__(self, context: Context, question: Question, price: float, order: float) -> None:
         self.question, self.missed = question, 0.0
+        self.point: Vector | None = None
         self._context, self._price, self._order = context, price, order
         self._compiled, self._charges = context.network.compiled, context.bounds.charges
-        self._empty = EmptyLeaves(context, Target(question, (0,)))
+        self._empty = EmptyLeaves(context, Target(question, (0,), facts=context.area.numbered))
 
     def by_default(self) -> Record | None:
         """A leaf for the whole area by the judge's own slopes."""
@@ -162,21 +172,36 @@ class BoundLeaves:
         """A leaf that the multipliers prove at a node, ``None`` if they do not; a node without points is *empty*."""
         if not multipliers.weights.any():
             return self._empty.close(path, multipliers)
-        wanted = np.where(self._context.bounds.unstable, multipliers.pi, np.nan)
+        wanted, question = np.where(self._context.bounds.unstable, multipliers.pi, np.nan), self.question
         slopes, decided = node_slopes(self._context, path)
         for bits in _BITS:
             collector = Collector(slopes, decided, wanted, bits)
-            seeds = {self._compiled.output: self.question.rows}
+            seeds = {self._compiled.output: question.rows}
             pulled = pull_back_priced(self._compiled, self._charges, seeds, collector.price)
-            if self._value(pulled.coefficients, pulled.constant, pulled.error, collector.evidence, bits) <= 0.0:
+            side = self._facts(collector.evidence, multipliers.side, bits)
+            forms, constant = pulled.coefficients + side @ question.side_rows, pulled.constant + side @ question.side_offsets
+            error = pulled.error + _ULP * (np.abs(side) @ np.abs(question.side_rows) @ self._reach)
+            if self._value(forms, constant, error, collector.evidence, bits) <= 0.0:
                 return _leaf("bound", collector.evidence)
         return None
 
+    @property
+    def _reach(self) -> Vector:
+        """The largest absolute values of the inputs (n,)."""
+        return np.maximum(np.abs(self._context.area.lower), np.abs(self._context.area.upper))
+
+    def _facts(self, evidence: Evidence, side: Vector, bits: int) -> Vector:
+        """Multipliers of the domain's facts in few bits, which go into the evidence; ends of the box need none."""
+        chosen = _rounded(side, bits)
+        chosen[self._context.area.numbered :] = 0.0
+        evidence.facts.update({int(k): float(chosen[k]) for k in np.flatnonzero(chosen)})
+        return chosen
+
     def _value(self, forms: Vector, constant: Vector, error: Vector, evidence: Evidence, bits: int) -> float:
         """What a swept form proves of the question's row less the price, from above."""
-        area, value = self._context.area, self._priced(forms, evidence, bits)
+        value = self._priced(forms, evidence, bits)
         offset = float(self.question.offsets[0])
-        reach = float(np.abs(forms[0]) @ np.maximum(np.abs(area.lower), np.abs(area.upper)))
+        reach = float(np.abs(forms[0]) @ self._reach)
         size = abs(value) + abs(float(constant[0])) + abs(offset) + reach
         value = value + float(constant[0]) + offset + _SAFETY * (float(error[0]) + _ULP * size)
         return value if np.isfinite(value) else np.inf

@@ -52,6 +52,7 @@ def exact_plan(
     loss: Callable[[int, Vector], Fraction],
     *,
     say_losses: bool = False,
+    scales: Vector | None = None,
 ) -> ExactPlan | None:
     """The plan in exact numbers, ``None`` if the order has no rational power.
 
@@ -61,13 +62,15 @@ def exact_plan(
         Of a sample's label at a point: exact, or a lower bound.
     say_losses
         Whether atoms state their loss.
+    scales
+        What a unit of each feature costs (n,); ``None`` for ones.
     """
     order = Fraction(1) if math.isinf(ball.order) else rational_order(ball.order)
     if order is None:
         return None
     pieces = []
     for a in plan.atoms:
-        cost = exact_cost(a.point, data.x[a.source], ball, order)
+        cost = exact_cost(a.point, data.x[a.source], ball, order, scales)
         pieces.append(_Piece(a.source, a.point, Fraction(a.mass), cost, loss(a.source, a.point)))
     _fill(pieces, data)
     if math.isfinite(ball.order):
@@ -82,9 +85,12 @@ def exact_plan(
     return ExactPlan(atoms, sum((p.mass * p.loss for p in kept), Fraction(0)))
 
 
-def exact_cost(point: Vector, center: Vector, ball: WassersteinBall, order: Fraction) -> Fraction:
-    """At least the p-th power of the distance."""
-    distance = exact_distance(point, center, ball.norm)
+def exact_cost(point: Vector, center: Vector, ball: WassersteinBall, order: Fraction, scales: Vector | None = None) -> Fraction:
+    """At least the p-th power of the distance ``||S (point - center)||``, S the diagonal of the scales."""
+    a, b = point.tolist(), center.tolist()
+    if scales is not None:
+        a, b = ([Fraction(s) * Fraction(v) for s, v in zip(scales.tolist(), x, strict=True)] for x in (a, b))
+    distance = exact_distance(a, b, ball.norm)
     if distance == 0 or math.isinf(ball.order):
         return distance
     exponent = order / 2 if ball.norm is Norm.L2 else order

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wdaverify.domain import Box
+from wdaverify.feature_domain import as_domain
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.proof.area import Area
 from wdaverify.proof.cross_entropy_prices import CrossEntropyProof
 from wdaverify.proof.cubes import Cubes
-from wdaverify.proof.distances import box_of
 from wdaverify.proof.ends import moved_lower, moved_upper, room
 from wdaverify.proof.growth_risks import GrowthProof
 from wdaverify.proof.nominal import loss_above, losses_above
@@ -35,6 +35,7 @@ from wdaverify.transport import GroundCost, round_up
 
 if TYPE_CHECKING:
     from wdaverify._types import Matrix, Vector
+    from wdaverify.feature_domain import Domain
     from wdaverify.proof.ledger import Ledger
     from wdaverify.risk.certificate import CurvePoint, RiskCertificate
 
@@ -46,14 +47,16 @@ _ATTEMPTS = 4
 
 def prove_priced(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim both ends at every radius."""
-    box, order = box_of(certificate.domain, certificate.network.inputs), certificate.ball.order
+    domain, order = as_domain(certificate.domain, certificate.network.inputs), certificate.ball.order
     exact = rational_order(order) if math.isfinite(order) else Fraction(1)
-    if box is None or exact is None:
+    if exact is None:
         return
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
-    cubes = None if box.bounded else Cubes(ledger, certificate.network, certificate.ball.norm)
-    growth = None if box.bounded or math.isinf(order) else GrowthProof(ledger, certificate, exact)
-    ground = _Ground(ledger, certificate, box, cubes, auditor)
+    cubes = growth = None
+    if not domain.bounded and isinstance(certificate.domain, Box):
+        cubes = Cubes(ledger, certificate.network, certificate.ball.norm)
+        growth = None if math.isinf(order) else GrowthProof(ledger, certificate, exact)
+    ground = _Ground(ledger, certificate, domain, cubes, auditor)
     for k, point in enumerate(certificate.curve):
         if growth is None or point.radius == 0.0 or not growth.prove(f"/curve/{k}/worst_case_risk", point):
             _RiskProof(ground, k, point).prove()
@@ -66,14 +69,14 @@ class _Ground:
     Attributes
     ----------
     cubes
-        Of an unbounded domain.
+        Of an unbounded box.
     known
         Sample and multiplier to the claim of a price and its value; for finite orders.
     """
 
     ledger: Ledger
     certificate: RiskCertificate
-    box: Box
+    domain: Domain
     cubes: Cubes | None
     auditor: Auditor
     known: dict[tuple[int, float], tuple[str, Fraction]] = field(default_factory=dict)
@@ -85,7 +88,8 @@ class _RiskProof:
     def __init__(self, ground: _Ground, number: int, point: CurvePoint) -> None:
         certificate, self._known = ground.certificate, ground.known
         self._ledger, self._certificate, self._point = ground.ledger, certificate, point
-        self._box, self._cubes, self._auditor = ground.box, ground.cubes, ground.auditor
+        self._domain, self._cubes, self._auditor = ground.domain, ground.cubes, ground.auditor
+        self._scales = ground.domain.weights
         self._ball = replace(certificate.ball, radius=point.radius)
         self._pointer = f"/curve/{number}/worst_case_risk"
         self._finite = math.isfinite(self._ball.order)
@@ -96,7 +100,10 @@ class _RiskProof:
     def prove(self) -> None:
         """Claim both ends, if both can be proved."""
         data, logarithmic = self._certificate.data, self._certificate.loss == _LOGARITHMIC
-        plan = None if self._order is None else exact_plan(self._point.plan, data, self._ball, self._loss, say_losses=logarithmic)
+        plan = None
+        if self._order is not None:
+            stated = {"say_losses": logarithmic, "scales": self._scales}
+            plan = exact_plan(self._point.plan, data, self._ball, self._loss, **stated)  # type: ignore[arg-type]
         if plan is None or self._order is None or not math.isfinite(self._point.risk.upper):
             return
         lower = moved_lower(self._point.risk, plan.value)
@@ -130,6 +137,8 @@ class _RiskProof:
     def _upper(self) -> tuple[dict[str, Any], float] | None:
         """The terms of all samples, and the end that they prove."""
         data = self._certificate.data
+        if self._finite and self._cubes is None and not self._domain.bounded:
+            return None  # there is no rule for constraints on unbounded domains
         paid = Fraction(self._weight) * self._power(up=True)
         least = [self._least(i) for i in range(data.count)]
         base = paid + sum((w * v for w, v in zip(data.fractions, least, strict=True)), Fraction(0))
@@ -164,7 +173,7 @@ class _RiskProof:
         own = [atom.point for atom in self._point.plan.atoms if atom.source == sample]
         values = []
         for point in [center, *own]:
-            cost = exact_cost(point, center, self._ball, self._order)
+            cost = exact_cost(point, center, self._ball, self._order, self._scales)
             values.append(self._loss(sample, point) - Fraction(self._weight) * cost)
         return max(values)
 
@@ -196,7 +205,7 @@ class _RiskProof:
         if place is None:
             center = self._certificate.data.x[sample]
             return WholeSpacePrice(self._ledger, network, rivals, value, center, ball.norm, self._weight)
-        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0)
+        ground = GroundCost(ball.norm, ball.order if self._finite else 1.0, self._scales)
         return PriceProof(
             Price(network, place.area, rivals, value, ground, self._weight), self._ledger.backend, self._ledger.deadline
         )
@@ -204,7 +213,7 @@ class _RiskProof:
     def _logarithmic(self, sample: int, least: Fraction, slack: Fraction, place: _Place) -> tuple[str, Fraction] | None:
         """The same for the cross-entropy, whose cover is refined to an eighth of the slack below the value."""
         network, data, ball, area = self._certificate.network, self._certificate.data, self._ball, place.area
-        ground, gap = GroundCost(ball.norm, ball.order if self._finite else 1.0), float(slack / 8)
+        ground, gap = GroundCost(ball.norm, ball.order if self._finite else 1.0, self._scales), float(slack / 8)
         question = PriceQuestion(
             network=network, label=int(data.y[sample]), center=data.x[sample], cost=ground, domain=Box(area.lower, area.upper),
             reach=math.inf if self._finite else ball.radius,
@@ -229,10 +238,11 @@ class _RiskProof:
         center, ball = self._certificate.data.x[sample], self._ball
         if not self._finite:
             said = {"sample": sample, "norm": str(ball.norm), "radius": written(ball.radius)}
-            return _Place(Area.ball(self._box, center, ball.radius, ball.norm), {"ball": said})
-        if self._cubes is None:
-            return _Place(Area(_exact(self._box.lower), _exact(self._box.upper), center, ball.norm), {})
+            return _Place(Area.of_sample(self._domain, center, ball.norm, ball.radius), {"ball": said})
+        if self._domain.bounded:
+            return _Place(Area.of_sample(self._domain, center, ball.norm), {})
         assert self._order is not None
+        assert self._cubes is not None
         found = self._cubes.about(int(self._certificate.data.y[sample]), self._weight, self._order)
         if found is None:
             return None
@@ -240,7 +250,7 @@ class _RiskProof:
         within: dict[str, Any] = {"radius": written(radius), "lip": claim}
         if self._certificate.loss == _LOGARITHMIC:
             within["at_sample"] = written(loss_above(self._certificate, self._auditor, sample))
-        return _Place(Area.cube(self._box, center, radius, ball.norm), {"within": within})
+        return _Place(Area.cube(self._domain.box, center, radius, ball.norm), {"within": within})
 
     def _fields(self, sample: int, value: float, place: _Place | None) -> dict[str, Any]:
         """What the claim says."""
@@ -265,7 +275,3 @@ def _rivals(outputs: int, label: int) -> Matrix:
     rows = np.eye(outputs)
     rows[:, label] -= 1.0
     return np.delete(rows, label, axis=0)
-
-
-def _exact(ends: Any) -> tuple[Fraction, ...]:
-    return tuple(map(Fraction, ends.tolist()))

@@ -20,7 +20,6 @@ from wdaverify.proof.numbers import outward, written
 from wdaverify.proof.refutation import refuted
 from wdaverify.proof.sweep import Slopes, default_sweep
 from wdaverify.search.cost import CostTerm
-from wdaverify.search.question import Question
 from wdaverify.transport import round_up
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from wdaverify.program.backend import Backend
     from wdaverify.proof.area import Area
     from wdaverify.proof.ledger import Emit
+    from wdaverify.search.question import Question
     from wdaverify.transport import GroundCost
 
 _ROUNDS = 6
@@ -43,6 +43,9 @@ _GOES_ON = 0.3
 
 _FACTORS = (1.0, 1.25, 2.0, 4.0)
 """Multipliers of the cutoff's row, times 1 / lambda."""
+
+_PIECES = 4096
+"""Areas between whole numbers that one target may take."""
 
 _BITS = 20
 """Significant bits of ends and multipliers."""
@@ -95,21 +98,45 @@ class PriceProof:
         return all(self.target(root, row, offset, emit) for row, offset in zip(price.rivals, offsets.tolist(), strict=True))
 
     def target(self, root: Context, row: Vector, offset: float, emit: Emit) -> bool:
-        """Whether one target is proved."""
+        """Whether one target is proved; where the relaxation leaves whole features fractional, the area is split at them."""
+        offsets = np.array([round_up(Fraction(offset) - Fraction(self._price.value))])
+        stack: list[tuple[Context, Area | None]] = [(root, None)]
+        for _ in range(_PIECES):
+            if not stack:
+                return True
+            context, area = stack.pop()
+            if area is not None:
+                emit({"t": "refresh"})
+                context = Context.of(self._price.network, area, emit, context)
+            halves = self._piece(context, row[None], offsets, emit)
+            if halves is None:
+                return False
+            stack += halves
+        return not stack
+
+    def _piece(self, context: Context, rows: Matrix, offsets: Vector, emit: Emit) -> list[tuple[Context, Area | None]] | None:
+        """Close an area, which leaves nothing, or split it; ``None`` if neither can be done."""
         price = self._price
-        question = _form_question(row, Fraction(offset) - Fraction(price.value), price.network.inputs)
-        context = _narrowed(price, root, question, emit) if price.weight > 0 else root
-        leaves = BoundLeaves(context, question, price.weight, price.ground.order)
+        if price.weight > 0:
+            context = _narrowed(price, context, context.area.question(rows, offsets), emit)
+        if context.area.empty:
+            emit({"t": "leaf", "k": "empty"})
+            return []
+        leaves = BoundLeaves(context, context.area.question(rows, offsets), price.weight, price.ground.order)
         assert price.area.center is not None
         cost = CostTerm(price.area.center, price.ground, price.weight) if price.weight > 0 else None
-        done = refuted(context, leaves, self._backend, emit, self._deadline, cost=cost)
-        self.missed = leaves.missed
-        return done
-
-
-def _form_question(row: Vector, offset: Fraction, inputs: int) -> Question:
-    """The form plus an exact number, which is rounded up."""
-    return Question.of(row[None], inputs=inputs, offsets=np.array([round_up(offset)]))
+        records: list[dict[str, Any]] = []
+        if refuted(context, leaves, self._backend, records.append, self._deadline, cost=cost):
+            for record in records:
+                emit(record)
+            return []
+        self.missed, place = leaves.missed, context.area.fractional(leaves.point)
+        if place is None:
+            return None
+        k, at = place
+        emit({"t": "whole", "j": k, "at": at})
+        parts = context.area.with_end("low", k, at + 1), context.area.with_end("high", k, at)
+        return [(context, part) for part in parts]
 
 
 def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Context:
@@ -123,6 +150,8 @@ def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Co
         before, after = context.area.upper - context.area.lower, area.upper - area.lower
         if area is context.area:
             return context
+        if area.empty:
+            return replace(context, area=area)
         emit({"t": "refresh"})
         context = Context.of(price.network, area, emit, context)
         if after.sum() > (1.0 - _GOES_ON) * before.sum():
@@ -142,7 +171,7 @@ def _smaller_box(price: Price, context: Context, question: Question, emit: Emit)
         record: dict[str, Any] = {"t": "bound", "x": k}
         for side, value, (multiplier, *line) in (("hi", values[k], evidence[k]), ("lo", values[n + k], evidence[n + k])):
             sign = 1 if side == "hi" else -1
-            if not np.isfinite(value):
+            if not np.isfinite(value) or width == 0:
                 continue
             # the box keeps the sample, where kappa is 0
             end = max(outward(Fraction(float(value)), _BITS, up=True), sign * Fraction(float(center[k])))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from wdaverify.search.inputs import InputSet
 from wdaverify.search.relaxation import PhaseRelaxation
 from wdaverify.search.tree import branch
 
@@ -91,7 +90,7 @@ class PhaseWalk:
         hope: float = math.inf,
         keep: bool = False,
     ) -> None:
-        inputs = InputSet(context.area.regions, cost)
+        inputs = context.area.inputs(cost)
         self._relaxation = PhaseRelaxation(backend, context.network, leaves.question, inputs, context.bounds)
         self._relaxation.aim(leaves.goal)
         self._leaves, self._hope, self._keep = leaves, hope, keep
@@ -123,7 +122,7 @@ class PhaseWalk:
                 continue
             decision = 0 if answer.failed else branch(answer, self._relaxation.free, path)
             if decision == 0:
-                self._leaves.missed = answer.ceiling
+                self._leaves.missed, self._leaves.point = answer.ceiling, answer.point
                 return False
             neuron = abs(decision)
             emit({"t": "split", "n": neuron - 1})

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from wdaverify.knapsack import fill
-from wdaverify.proof.distances import DistanceQuestion, box_of, prove_distances
+from wdaverify.proof.distances import DistanceQuestion, prove_distances
 from wdaverify.proof.ends import moved_lower, moved_upper
 from wdaverify.proof.numbers import written
 from wdaverify.proof.plans import exact_plan
@@ -25,10 +25,8 @@ _ORDERS = Fraction(1, 10**25)
 
 def prove_zero_one(ledger: Ledger, certificate: RiskCertificate) -> None:
     """Claim the distances of all samples and both ends at every radius."""
-    box = box_of(certificate.domain, certificate.network.inputs)
-    if box is None:
-        return
-    question = DistanceQuestion(certificate.network, certificate.data, box, certificate.ball.norm)
+    domain = certificate.domain.sized(certificate.network.inputs)
+    question = DistanceQuestion(certificate.network, certificate.data, domain, certificate.ball.norm)
     claims = prove_distances(ledger, question, certificate.distances)
     auditor = Auditor(certificate.network, certificate.data, certificate.domain, certificate.loss)
     for k, point in enumerate(certificate.curve):

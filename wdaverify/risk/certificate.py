@@ -156,8 +156,8 @@ class RiskCertificate:
         ----------
         proof
             Whether to prove the brackets again in records that ``wdaverify check`` follows; long ones become files beside it.
-            What is proved has evidence ``proved`` in the file. Models and data that come from no file, models with weights in
-            a second file, and domains other than boxes are not proved.
+            What is proved has evidence ``proved`` in the file. Models and data that come from no file, and models with weights
+            in a second file, are not proved.
 
         Returns
         -------
