@@ -85,7 +85,8 @@ def test_the_box_of_a_ball_holds_the_ball(case, radius, points):
 
 
 def context(whole=frozenset({1})):
-    program = program_of_relus([(1, 1, 0), (0, 1, 1)], (0, 0))
+    none, one = Fraction(0), Fraction(1)
+    program = program_of_relus([(one, one, none), (none, one, one)], (none, none))
     form = Form({0: Fraction(-1)}, Fraction(1))
     ends = [Fraction(0)] * N, [Fraction(3)] * N
     return Question(program, *ends, [Target(program.objective({0: Fraction(1)}))], facts=[form], whole=whole)

@@ -24,6 +24,7 @@ from tests.rational_cells import output_forms
 from tests.test_judge_risk import World
 from wdaverify.check.claims import Case, Claim
 from wdaverify.check.data import Samples
+from wdaverify.check.domain import Region
 from wdaverify.check.far import half_width
 from wdaverify.check.model import program_of
 from wdaverify.check.num import Rejected
@@ -53,7 +54,7 @@ def test_nothing_outside_a_cube_on_the_line_is_worth_more(seed: int) -> None:
     loss = lambda v: far.margin(v, y)  # noqa: E731
     knots = far.knots(y)
     steepest = max(abs((loss(b) - loss(a)) / (b - a)) for a, b in pairwise(knots))
-    case = Case(world.case.program, [None], [None], world.case.samples)
+    case = Case(world.case.program, Region([None], [None]), world.case.samples)
     case.claims["k"] = Claim("k", "lip", {"functional": f"loss:margin:{y}", "norm": "l2"}, value=steepest)
     claim, radius = far_price(rng, steepest, norm="l2", sample=0)
     order, multiplier = float(claim.number("p")), float(claim.number("lambda"))
@@ -81,7 +82,7 @@ def test_nothing_outside_a_cube_in_the_plane_is_worth_more(seed: int, norm: str)
         path = Path(folder) / "m.onnx"
         to_onnx(network, path)
         program = program_of(path.read_bytes(), path.name)
-    case = Case(program, [None] * 2, [None] * 2, Samples([[Fraction(v) for v in center]], [0], [Fraction(1)], 2))
+    case = Case(program, Region([None] * 2, [None] * 2), Samples([[Fraction(v) for v in center]], [0], [Fraction(1)], 2))
     case.claims["k"] = Claim("k", "lip", {"functional": "margin:1-0", "norm": norm}, value=steepest)
     claim, radius = far_price(rng, steepest, norm=norm, sample=0)
     margin = lambda points: network.compiled.forward(points) @ [-1.0, 1.0]  # noqa: E731
