@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from wdaverify.cells.pieces import Pieces
 from wdaverify.cells.regions import Sides
@@ -116,6 +115,8 @@ class VertexRegions:
 
     def _weights(self, targets: Matrix, owner: IntArray, vertices: IntArray) -> Matrix:
         """Weights (R, K) of walls with which targets (R, f) are largest at vertices of regions: optimal multipliers there."""
+        from scipy.optimize import nnls  # takes a while to load, and few questions come here
+
         dimension, walls = self.dimension, self.neurons.shape[1]
         own = _unpacked(self.facets[owner, vertices])[:, : 2 * dimension + walls]
         weights = np.zeros(own.shape)

@@ -17,7 +17,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linprog
 
 from wdaverify.log_sum_exp import cross_entropies, cross_entropy_bracket
 from wdaverify.transport import round_up
@@ -144,6 +143,8 @@ def _corners(region: LogitRegion, sloped: Sequence[int]) -> Matrix:
 
 def _slopes(region: LogitRegion, sloped: list[int], corners: Matrix, steps: Matrix, gains: Vector) -> Vector:
     """Slopes (d,) whose row over all corners has the lowest peak over the points met."""
+    from scipy.optimize import linprog  # takes a while to load, and losses other than the cross-entropy do not need it
+
     d, heights = len(sloped), cross_entropies(corners, np.full(len(corners), region.leader))
     middle = 0.5 * (region.lower + region.upper)[sloped]
     # columns: slopes, offset, peak
