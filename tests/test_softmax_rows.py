@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wdaverify.log_sum_exp import cross_entropy_bracket
-from wdaverify.pricing import softmax_rows
 from wdaverify.pricing.softmax_rows import LogitRegion, softmax_row
 
 
@@ -69,7 +69,7 @@ def test_bad_slopes_give_high_rows(drawn, lie):
         x = {"nothing": None, "nan": np.full(9, np.nan), "huge": np.full(9, 1e300), "negative": np.full(9, -3.0)}[lie]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(softmax_rows, "linprog", lambda *_, **__: Answer)
+        patch.setattr(scipy.optimize, "linprog", lambda *_, **__: Answer)
         row = softmax_row(region, np.zeros((0, len(region.lower))), np.zeros(0))
     assert sum(Fraction(w) for w in row.weights.tolist()) == 1
     for logits in samples(region, rng, 10):
