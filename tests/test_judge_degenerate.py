@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests import judge_drafts as dr
+from wdaverify.check.context import Context, Question
+from wdaverify.check.program import Form, Program
 from wdaverify.check.report import check
 
 CONSTANT: dr.Layers = [([[0.0]], [0.5])]
@@ -58,3 +60,59 @@ def test_a_mixing_bound_needs_some_room(value: str, accepted: bool, tmp_path: Pa
     claim = {"id": "c", "kind": "lip", "functional": "logit:0", "norm": "linf", "value": value, "about": about}
     verdict = check(dr.write(tmp_path, draft.prove([claim], dr.stream("c", mix([1000, 1000], [1000])))))
     assert verdict.accepted is accepted, verdict.message
+
+
+FLAT: dr.Layers = [
+    ([[1.0], [1.0], [-1.0]], [-1.0, -0.5, 0.5]),
+    ([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]], [0.0, 0.0]),
+    ([[1.0, 100.0]], [0.0]),
+]
+"""On [0, 1/2] neuron 3 is 0 all around, whatever its phase is called, and the slope is -100 by neuron 4."""
+
+
+def flat(*phases: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Part by neuron 3: its phase on is empty on [0, 1/2]; records of its phase off there are given."""
+    halves, jac = {"t": "input", "j": 0, "at": "1/2"}, ({"t": "refresh"}, JAC)
+    off = {"t": "adj", "n": 0, "lo": 0, "hi": 0}  # the output does not depend on neuron 0, as neuron 3 is off
+    return (
+        dr.split(3),
+        halves,
+        {"t": "refresh"},
+        dr.leaf("thin", p=[0, [3, 1]]),
+        *jac,
+        off,
+        halves,
+        {"t": "refresh"},
+        *phases,
+        *jac,
+    )
+
+
+def test_a_neuron_that_is_zero_all_around_has_one_phase(tmp_path: Path) -> None:
+    """Both phases are right there; but adjoints of the one do not contradict those of the other: the node is not empty."""
+    empty = {"t": "adj", "n": 0, "hi": 1}, dr.leaf("empty")
+    for value, records, accepted in (("1", flat(*empty), False), ("99", flat(JAC), False), ("100", flat(JAC), True)):
+        draft = dr.Draft(tmp_path, FLAT, "lipschitz", domain={"lower": 0.0, "upper": 2.0})
+        draft.document["constants"] = [{"functional": "logit:0", "norm": "linf", "value": dr.bracket(0, float(value))}]
+        claim = {"id": "c", "kind": "lip", "functional": "logit:0", "norm": "linf", "value": value}
+        claim["about"] = ["/constants/0/value", "upper"]  # type: ignore[assignment]
+        verdict = check(dr.write(tmp_path, draft.prove([claim], dr.stream("c", *records))))
+        assert verdict.accepted is accepted, verdict.message
+
+
+def test_a_phase_is_kept_below_and_given_back_above() -> None:
+    """What determines a neuron first determines it in all of the subtree, and nowhere else."""
+    program = Program(1)
+    program.relu(program.affine([Form({0: Fraction(1)})]))
+    context = Context(Question(program, [None], [None], []))
+    context.fix(0, -1)
+    mark = len(context.log)
+    context.bound(0, Fraction(0), None)
+    assert context.mode == [-1]
+    context.undo(mark)
+    assert context.mode == [-1]
+    context.undo(0)
+    assert context.mode == [0]
+    context.bound(0, Fraction(0), None)
+    context.fix(0, -1)
+    assert context.mode == [1]

@@ -96,17 +96,23 @@ class Context:
             where, index, old, neuron = self.log.pop()
             where[index] = old
             if neuron >= 0:
-                self._renew(neuron)
+                self.slopes[neuron] = None
 
     def _renew(self, n: int) -> None:
-        low, high = self.l[n], self.u[n]
-        if self.fixed[n] > 0 or (low is not None and low.numerator >= 0):
-            self.mode[n] = 1
-        elif self.fixed[n] < 0 or (high is not None and high.numerator <= 0):
-            self.mode[n] = -1
-        else:
-            self.mode[n] = 0
+        """Determine neuron n where its bounds or its phase do: for the whole subtree, whatever is learned there.
+
+        Where z_n is 0 all around, both phases are right, and adjoints differ by which one is taken: what was proved of them with
+        the one must not meet the other. (A neuron that is fixed on has ``z_n > 0`` at generic points: none, if it was off.)
+        """
         self.slopes[n] = None
+        low, high, mode = self.l[n], self.u[n], self.mode[n]
+        if self.fixed[n] > 0:
+            mode = 1
+        elif mode == 0:
+            on, off = low is not None and low.numerator >= 0, high is not None and high.numerator <= 0
+            mode = 1 if on else -1 if off or self.fixed[n] < 0 else 0
+        if mode != self.mode[n]:
+            self.put(self.mode, n, mode)
 
     def bound(self, n: int, low: End, high: End) -> None:
         """Intersect the bounds of neuron n."""
