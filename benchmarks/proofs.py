@@ -147,7 +147,9 @@ def _summary(found: list[Measured]) -> str:
     """What is not proved, what is judged slowly, and what is large."""
     kinds = {
         "not proved": [one for one in found if one.proved < one.exact],
-        "judged in more than half of the search's time": [one for one in found if one.check > 0.5 * max(one.solve, 0.2)],
+        "judged in more than half of the search's time, or of 0.2 s where that is more": [
+            one for one in found if one.check > 0.5 * max(one.solve, 0.2)
+        ],
         "above 500 bytes a leaf": [one for one in found if one.leaves >= FEW and one.per_leaf > LARGE],
     }
     exact, proved = sum(one.exact for one in found), sum(one.proved for one in found)
