@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests import judge_drafts as dr
-from wdaverify.check.context import Context, Question
+from wdaverify.check.context import Context, Question, Target
+from wdaverify.check.num import Rejected
 from wdaverify.check.program import Form, Program
 from wdaverify.check.report import check
+from wdaverify.check.tree import Tree
 
 CONSTANT: dr.Layers = [([[0.0]], [0.5])]
 AFFINE: dr.Layers = [([[2.0]], [0.5])]
@@ -116,3 +118,22 @@ def test_a_phase_is_kept_below_and_given_back_above() -> None:
     context.bound(0, Fraction(0), None)
     context.fix(0, -1)
     assert context.mode == [1]
+
+
+@pytest.mark.parametrize("bits", [None, 64, 128])
+def test_rounding_leaves_no_gradient_where_it_vanishes(bits: int | None) -> None:
+    """Neuron 3 is 0 everywhere, so that what is off is not thin; cut to 64 bits its gradient is not 0."""
+    program, one, t = Program(1), Fraction(1), Fraction(1, 1 << 40)
+    y = program.relu(program.affine([Form({0: one}), Form({0: one}), Form({0: t})]))
+    u, v, w = (e for e in y if isinstance(e, int))
+    pieces = [Form({u: one, v: -one}), Form({u: t, w: -one})]
+    flat = program.relu(program.affine([Form({u: one + t * t, v: -one, w: -t}), *pieces]))[0]
+    program.outputs = program.affine([Form.of([u, flat], [Fraction(5), one])])
+    form = program.objective({0: one})
+    question = Question(program, [one], [Fraction(2)], [Target(form)], norm="linf", gradient=form, bits=bits)
+    zero, split, sum_of_pieces = {"t": "bound", "lo": 0, "hi": 0}, {"t": "split", "n": 3}, [40, [4, 1 << 40, 5, 1]]
+    on, off = ({"t": "leaf", "k": "thin", "p": [0, [3, 1]], end: sum_of_pieces} for end in "ul")
+    steps = [{**zero, "n": 4}, {**zero, "n": 5}, split, on]
+    with pytest.raises(Rejected, match="without a strict ingredient"):
+        Tree(question).run(iter([*steps, off]))
+    assert Tree(question).run(iter([*steps, dr.leaf("jac")])).value == 5

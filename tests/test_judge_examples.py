@@ -223,3 +223,11 @@ def test_nothing_proved_is_not_accepted(tmp_path: Path) -> None:
     document = ex.distance(tmp_path)
     document["bounds"] = [{"worst_case_risk": {"lower": 0.0, "upper": 0.1, "evidence": "proved"}}]
     assert check(dr.write(tmp_path, document)).status == 1
+
+
+def test_a_distance_in_another_norm_than_its_entry_says(tmp_path: Path) -> None:
+    for norm, accepted in (("l2", True), ("l1", False)):
+        certificate = ex.distance(tmp_path)
+        certificate["distances"][0]["norm"] = norm
+        verdict = check(dr.write(tmp_path, certificate))
+        assert verdict.accepted is accepted, verdict.message

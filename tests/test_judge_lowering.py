@@ -6,9 +6,11 @@ import random
 import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.judge_drafts import DATA
 from tests.onnx_cases import CASES, Case
@@ -83,3 +85,25 @@ def test_a_model_cut_anywhere_is_never_read_as_another() -> None:
         # A cut behind the graph loses only the list of operator versions, without which nothing is read.
         assert program.names() == whole.names()
         assert program.output_values([Fraction(1), Fraction(1, 3)]) == whole.output_values([Fraction(1), Fraction(1, 3)])
+
+
+DOUBTFUL: list[tuple[str, list[int], list[list[int]], dict[str, Any], str]] = [
+    ("AveragePool", [1, 1, 6], [], {"auto_pad": "SAME_UPPER", "kernel_shape": [1], "strides": [3]}, "different pads"),
+    ("MaxPool", [1, 1, 6], [], {"auto_pad": "SAME_LOWER", "kernel_shape": [1], "strides": [3]}, "different pads"),
+    ("Slice", [3, 5], [[0, 0], [2, 2], [0, -2]], {}, "do not fit"),
+    ("Split", [6], [], {"num_outputs": 2}, "num_outputs"),
+]
+"""Operator, shape, further inputs, attributes: runtimes refuse them, or disagree about them; and words of the refusal."""
+
+
+@pytest.mark.parametrize(("op", "shape", "lists", "attributes", "words"), DOUBTFUL)
+def test_what_has_no_certain_meaning_is_refused(
+    op: str, shape: list[int], lists: list[list[int]], attributes: dict[str, Any], words: str
+) -> None:
+    stored = [numpy_helper.from_array(np.array(v, np.int64), f"c{k}") for k, v in enumerate(lists)]
+    node = helper.make_node(op, ["x", *(t.name for t in stored)], ["y"], **attributes)
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", shape), ("y", None))]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], stored)
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    with pytest.raises(Unreadable, match=words):
+        program_of(content, "m.onnx")

@@ -138,6 +138,8 @@ class Binding:
         sample = bracket.entry.get("sample")
         if claim.kind == "all" or type(sample) is not int or self.case.samples is None:
             return False
+        if bracket.entry.get("norm", norm) != norm:
+            return False
         label = bracket.entry.get("label", self.case.samples.labels[claim["sample"]])
         return bool(claim["sample"] == sample and claim["norm"] == norm and label == self.case.samples.labels[sample])
 

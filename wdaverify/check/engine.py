@@ -140,10 +140,10 @@ class Sweep:
         """Add to the constant."""
         self.constants[den] = self.constants.get(den, 0) + numerator
 
-    def run(self, terms: dict[tuple[int, int], Fraction]) -> tuple[list[int], int]:
-        """The residual on the inputs, as integers and a denominator."""
+    def run(self, terms: dict[tuple[int, int], Fraction], *, exact: bool = False) -> tuple[list[int], int]:
+        """The residual on the inputs, as integers and a denominator; exact: without the rounding that a claim asks for."""
         residual = Residual(self.ctx, terms)
-        homogeneous, bits = self.ctx.question.homogeneous, self.ctx.question.bits
+        homogeneous, bits = self.ctx.question.homogeneous, None if exact else self.ctx.question.bits
         for stage in reversed(self.ctx.program.stages):
             r = residual.take(stage.block)
             if r is None:

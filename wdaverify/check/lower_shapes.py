@@ -93,9 +93,10 @@ def _slice(call: Call) -> Tensor:
     axes = list(range(len(starts))) if axes is None else axes
     steps = call.integers("steps", 4) or [1] * len(starts)
     shape, strides, first = list(x.shape), strides_of(x.shape), 0
+    axes = [call.axis(a, len(shape)) for a in axes]
     if not len(starts) == len(ends) == len(axes) == len(steps) or len(set(axes)) < len(axes):
         raise call.error("starts, ends, axes and steps do not fit")
-    for a, s, e, step in zip([call.axis(a, len(shape)) for a in axes], starts, ends, steps, strict=True):
+    for a, s, e, step in zip(axes, starts, ends, steps, strict=True):
         if step == 0 or (step < 0 and s < -x.shape[a]):
             raise call.error("step 0, or a start before the beginning")
         chosen = range(x.shape[a])[slice(s, None if step < 0 and e < -x.shape[a] else e, step)]
@@ -231,7 +232,8 @@ def split(call: Call) -> list[Tensor]:
     x = call.tensor(0)
     axis = call.axis(call.attribute("axis", 0), len(x.shape))
     count, size = len(call.node.outputs), x.shape[axis]
-    call.attribute("num_outputs", 0)
+    if call.attribute("num_outputs", count) != count:
+        raise call.error("num_outputs is another number than that of its outputs")
     lengths = call.integers("split", 1) or [-(-size // count)] * (count - 1) + [size - -(-size // count) * (count - 1)]
     if len(lengths) != count or sum(lengths) != size or min(lengths) < 0:
         raise call.error(f"cannot split {size} into {lengths}")

@@ -43,7 +43,10 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
         if auto.startswith("SAME"):
             if max(dilations) > 1:
                 raise call.error("auto_pad with dilations means different pads in different runtimes")
-            total = max((-(-size // strides[a]) - 1) * strides[a] + extent - size, 0)
+            total = (-(-size // strides[a]) - 1) * strides[a] + extent - size
+            if total < 0 and call.node.op != "Conv":
+                raise call.error("auto_pad of a pool that skips the end means different pads in different runtimes")
+            total = max(total, 0)
             before = total // 2 if auto == "SAME_UPPER" else total - total // 2
             after = total - before
         span = size + before + after - extent
@@ -118,7 +121,7 @@ def _reduce(call: Call) -> Tensor:
         keep = 1
     else:
         axes, keep = call.integers("axes", 1), call.attribute("keepdims", 1)
-        if not axes and call.attribute("noop_with_empty_axes", 0):
+        if call.attribute("noop_with_empty_axes", 0) and not axes:
             return x
     gone = sorted({call.axis(a, rank) for a in axes}) if axes else list(range(rank))
     left = [a for a in range(rank) if a not in gone]

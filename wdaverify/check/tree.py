@@ -270,9 +270,12 @@ class Tree:
 
 
 def query_sweep(ctx: Context, place: tuple[int, int]) -> list[int] | None:
-    """The gradient of a variable, up to a factor, if all neurons that it depends on are determined."""
+    """The gradient of a variable, up to a factor, if all neurons that it depends on are determined.
+
+    It must be exact: rounded coefficients bound the variable, but may leave a gradient where it vanishes.
+    """
     sweep = Sweep(ctx, Evidence())
-    r, _ = sweep.run({place: Fraction(1)})
+    r, _ = sweep.run({place: Fraction(1)}, exact=True)
     return r if all(ctx.mode[m] for m in sweep.met) else None
 
 
