@@ -129,10 +129,14 @@ def substitute(stage: Stage, r: list[int], residual: Residual, *, sizes: bool = 
 
 
 class Sweep:
-    """One backward sweep; `met` are the neurons with a residual, `constants` the constant by denominators."""
+    """One backward sweep; `met` are the neurons with a residual, `constants` the constant by denominators.
 
-    def __init__(self, ctx: Context, evidence: Evidence) -> None:
+    With `exact` nothing is rounded: the sweep then states an identity, not only a bound, where all that it meets is determined.
+    """
+
+    def __init__(self, ctx: Context, evidence: Evidence, *, exact: bool = False) -> None:
         self.ctx, self.evidence = ctx, evidence
+        self.bits = None if exact else ctx.question.bits
         self.met: set[int] = set()
         self.constants: dict[int, int] = {}
 
@@ -143,7 +147,7 @@ class Sweep:
     def run(self, terms: dict[tuple[int, int], Fraction]) -> tuple[list[int], int]:
         """The residual on the inputs, as integers and a denominator."""
         residual = Residual(self.ctx, terms)
-        homogeneous, bits = self.ctx.question.homogeneous, self.ctx.question.bits
+        homogeneous, bits = self.ctx.question.homogeneous, self.bits
         for stage in reversed(self.ctx.program.stages):
             r = residual.take(stage.block)
             if r is None:

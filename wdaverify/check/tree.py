@@ -271,7 +271,7 @@ class Tree:
 
 def query_sweep(ctx: Context, place: tuple[int, int]) -> list[int] | None:
     """The gradient of a variable, up to a factor, if all neurons that it depends on are determined."""
-    sweep = Sweep(ctx, Evidence())
+    sweep = Sweep(ctx, Evidence(), exact=True)  # a rounded gradient may be nonzero where the variable is 0 all around
     r, _ = sweep.run({place: Fraction(1)})
     return r if all(ctx.mode[m] for m in sweep.met) else None
 
