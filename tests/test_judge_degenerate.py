@@ -102,6 +102,28 @@ def test_a_neuron_that_is_zero_all_around_has_one_phase(tmp_path: Path) -> None:
         assert verdict.accepted is accepted, verdict.message
 
 
+FINE: dr.Layers = [
+    ([[1.0], [2.0**80], [2.0**40]], [1.0, 2.0**80, 2.0**40]),
+    ([[1.0, -(2.0**-80), 0.0], [1.0, 0.0, -(2.0**-40)], [1.0, 0.0, 0.0]], [0.0, 0.0, 0.0]),
+    ([[1.0, 1.0, 100.0]], [0.0]),
+]
+"""On [0, 1] neurons 3 and 4 are 0 all around, and the slope is 100; 64 bits lose the second term of neuron 3."""
+
+
+def test_a_rounded_gradient_does_not_show_that_a_neuron_is_not_flat(tmp_path: Path) -> None:
+    """Leaf thin takes a neuron that is off for negative only where its exact gradient is not 0, whatever ``round`` says."""
+    flat_4, on = {"t": "bound", "n": 4, "lo": 0, "hi": 0}, dr.leaf("thin", p=[0, [3, 1]], u=[0, [4, 1]])
+    thin, refresh = dr.leaf("thin", p=[0, [3, 1]], l=[0, [4, 1]]), {"t": "refresh"}
+    for value, bits, off, accepted in (("0", 64, thin, False), ("0", None, thin, False), ("100", 64, JAC, True)):
+        draft = dr.Draft(tmp_path, FINE, "lipschitz", domain={"lower": 0.0, "upper": 1.0})
+        draft.document["constants"] = [{"functional": "logit:0", "norm": "linf", "value": dr.bracket(0, float(value))}]
+        claim: dict[str, Any] = {"id": "c", "kind": "lip", "functional": "logit:0", "norm": "linf", "value": value}
+        claim |= {"about": ["/constants/0/value", "upper"], **({} if bits is None else {"round": bits})}
+        verdict = check(dr.write(tmp_path, draft.prove([claim], dr.stream("c", flat_4, dr.split(3), on, refresh, off))))
+        assert verdict.accepted is accepted, verdict.message
+        assert accepted or "strict" in verdict.message
+
+
 def test_a_phase_is_kept_below_and_given_back_above() -> None:
     """What determines a neuron first determines it in all of the subtree, and nowhere else."""
     program = Program(1)
