@@ -52,7 +52,7 @@ def _refuted_one(ledger: Ledger, network: Network, disjunct: Disjunct, emit: Emi
     emit({"t": "refresh"})  # the judge's first bounds are for all disjuncts together
     context = Context.of(network, Area(disjunct.lower, disjunct.upper), emit)
     target = _target(disjunct, context)
-    if halving and network.inputs <= FEW_INPUTS:
+    if halving:
         return refuted_by_halving(context, target, ledger.backend, emit, ledger.deadline)
     return refuted(context, EmptyLeaves(context, target), ledger.backend, emit, ledger.deadline)
 
