@@ -116,7 +116,8 @@ def _l2(rooms: Rooms, weight: Vector) -> Vector:
     point = np.where((kappa > 0)[:, None], point, np.where(steps.caps > 0, steps.sizes, 0.0))
     norm = np.sqrt(np.square(point).sum(axis=1))
     theta = np.where(kappa > 0, np.where(np.isinf(kappa), 0.0, norm / kappa), norm) * unit
-    theta = np.where((kappa == priced) & (kappa > 0), weight, theta)
+    # where the price decides it is paid itself; no step is worth more than it, and a rounding above would be paid on every length
+    theta = np.where(kappa == priced, np.where(kappa > 0, weight, np.minimum(theta, weight)), theta)
     direction = point / np.where(norm > 0, norm, 1.0)[:, None] * (1.0 - gamma(point.shape[1] + 16))
     paid = theta[:, None] * rooms.scales * direction
     rest = rooms.plain - paid

@@ -139,4 +139,6 @@ class RoundSteps:
         j = (np.where(np.isfinite(self._turns), at_turns, self._free[:, 1:]) > square).sum(axis=1)
         room = square[:, 0] - self._free[self._row, j]
         beyond = np.where(room > 0, np.sqrt(self._used[self._row, j] / room), np.inf)
+        # up to its first turn a row gains the same price everywhere: that price itself may miss its stretch by a rounding
+        beyond = np.minimum(beyond, np.concatenate([self._turns, np.full((len(room), 1), np.inf)], axis=1)[self._row, j])
         return np.where(self._free[:, 0] <= square[:, 0], 0.0, beyond)

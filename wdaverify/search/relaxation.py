@@ -129,18 +129,19 @@ class PhaseRelaxation:
         options = SolveOptions(deadline=deadline, presolve=False, feasibility=_LOOSE, cutoff=stop)
         result = self._solved(options)
         ceiling, multipliers = self._proved(result)
-        rounds = _LAST_CUTS if self._all_decided() else _CUTS
+        tight = SolveOptions(deadline=deadline, presolve=False, feasibility=SOLVER_FEASIBILITY)
+        decided = self._all_decided()  # then nothing but tangents can help, and those must hold tightly
+        rounds = _LAST_CUTS if decided else _CUTS
         while rounds > 0 and ceiling >= cutoff and result.primal is not None and not deadline.passed:
             cuts = self._columns.cuts(result.primal[: self._columns.count])
             if cuts is None:
                 break
             self._add_cuts(*cuts)
-            result, before = self._solved(options), ceiling
+            result, before = self._solved(tight if decided else options), ceiling
             better, more = self._proved(result)
             ceiling, multipliers = (better, more) if better < ceiling else (ceiling, multipliers)
-            rounds = rounds - 1 if before - ceiling > _WORTH * abs(before) or self._all_decided() else 0
+            rounds = rounds - 1 if before - ceiling > _WORTH * abs(before) or decided else 0
         if ceiling >= cutoff and result.objective is not None and result.objective < cutoff + room:
-            tight = SolveOptions(deadline=deadline, presolve=False, feasibility=SOLVER_FEASIBILITY)
             result = self._solved(tight)
             better, more = self._proved(result)
             ceiling, multipliers = (better, more) if better < ceiling else (ceiling, multipliers)
