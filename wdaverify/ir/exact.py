@@ -6,18 +6,18 @@ floats the denominators are powers of two, and no gcd is ever taken.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from wdaverify.ir.ops import Affine, Input
-from wdaverify.ir.rational import common_denominator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wdaverify._types import ObjectArray, SparseMatrix
+    from wdaverify._types import ObjectArray
     from wdaverify.ir.network import Network
 
 Rationals: TypeAlias = "tuple[ObjectArray, int]"
@@ -30,14 +30,26 @@ def exact_trace(network: Network, point: Sequence[float | Fraction]) -> dict[str
     for name in network.order:
         op, sources = network.op(name), network.sources(name)
         if isinstance(op, Input):
-            numerators, denominator = common_denominator([[Fraction(v) for v in point]])
-            values[name] = numerators[0], denominator
+            values[name] = exact_point(point)
         elif isinstance(op, Affine):
             values[name] = exact_affine(op, [values[s] for s in sources])
         else:
             numerator, denominator = values[sources[0]]
             values[name] = np.where(numerator > 0, numerator, 0).astype(object), denominator
     return values
+
+
+def exact_point(point: Sequence[float | Fraction]) -> Rationals:
+    """The coordinates of a point (n,) over their least common denominator.
+
+    Examples
+    --------
+    >>> exact_point([0.5, Fraction(1, 3)])
+    (array([3, 2], dtype=object), 6)
+    """
+    ratios = [v.as_integer_ratio() for v in point]
+    denominator = math.lcm(*{q for _, q in ratios})
+    return np.array([p * (denominator // q) for p, q in ratios], dtype=object), denominator
 
 
 def exact_forward(network: Network, point: Sequence[float | Fraction]) -> tuple[Fraction, ...]:
@@ -63,15 +75,6 @@ def exact_affine(op: Affine, sources: Sequence[Rationals]) -> Rationals:
     rational = op.rational
     common = int(np.lcm.reduce([d for _, d in sources], dtype=object)) if sources else 1
     total = rational.bias * common
-    for matrix, data, (x, denominator) in zip(op.matrices, rational.data, sources, strict=True):
-        total = total + row_sums(matrix, data * x[matrix.indices]) * (common // denominator)
+    for matrix, (x, denominator) in zip(op.numerators, sources, strict=True):
+        total = total + (matrix @ x[:, None])[:, 0] * (common // denominator)
     return total, rational.denominator * common
-
-
-def row_sums(matrix: SparseMatrix, entries: ObjectArray) -> ObjectArray:
-    """Add up the entries of each row of a csr pattern, exactly; an empty row gives 0."""
-    result = np.zeros(matrix.shape[0], dtype=object)
-    filled = np.flatnonzero(np.diff(matrix.indptr))
-    if len(filled):
-        result[filled] = np.add.reduceat(entries, matrix.indptr[filled])
-    return result

@@ -7,18 +7,18 @@ Numbers are Python integers over one common denominator, as in `ir.exact`.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from wdaverify.ir.compiled import AffineStep, InputStep
-from wdaverify.ir.exact import exact_affine
+from wdaverify.ir.exact import exact_affine, exact_point
 from wdaverify.ir.ops import Affine
-from wdaverify.ir.rational import common_denominator, dyadic
+from wdaverify.ir.rational import dyadic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from fractions import Fraction
 
     from numpy.typing import ArrayLike
 
@@ -73,20 +73,10 @@ def exact_forms(network: Network, phases: BoolArray, seeds: Mapping[int, ObjectA
                 pending = {slot: others * factor for slot, others in pending.items()}
             constants = constants + rows @ op.rational.bias
             for k, source in enumerate(step.sources):
-                _add(pending, source, _pulled(op, k, rows))
+                _add(pending, source, (op.transposed[k] @ rows.T).T)
         else:
             _add(pending, step.source, np.where(phases[step.neurons], rows, 0).astype(object))
     return ExactForms(coefficients, constants, denominator)
-
-
-def _pulled(op: Affine, k: int, rows: ObjectArray) -> ObjectArray:
-    """``rows @ M_k`` without its denominator; outputs that no form reads cost nothing."""
-    matrix, data = op.matrices[k], op.rational.data[k]
-    result = np.zeros((matrix.shape[1], len(rows)), dtype=object)
-    for i in np.flatnonzero((rows != 0).any(axis=0)).tolist():
-        stored = slice(matrix.indptr[i], matrix.indptr[i + 1])
-        result[matrix.indices[stored]] += data[stored, None] * rows[:, i]  # a row of a matrix names each column once
-    return result.T
 
 
 def _add(pending: dict[int, ObjectArray], slot: int, rows: ObjectArray) -> None:
@@ -161,8 +151,7 @@ def exact_pre_activations(
     numerators, denominators = np.zeros((2, compiled.neurons), dtype=object)
     for step in compiled.steps:
         if isinstance(step, InputStep):
-            (row,), denominator = common_denominator([[Fraction(v) for v in point]])
-            values.append((row, denominator))
+            values.append(exact_point(point))
         elif isinstance(step, AffineStep):
             op = network.op(compiled.names[step.slot])
             assert isinstance(op, Affine)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from wdaverify.ir.limbs import IntegerMatrix
 from wdaverify.ir.rational import common_denominator, dyadic
 from wdaverify.ir.values import distinct
 
@@ -85,6 +86,21 @@ class Affine:
             return self.exact
         parts, denominator = dyadic([*(m.data for m in self.matrices), self.bias])
         return RationalAffine(tuple(parts[:-1]), parts[-1], denominator)
+
+    @cached_property
+    def numerators(self) -> tuple[IntegerMatrix, ...]:
+        """The exact matrices without their denominator."""
+        return tuple(IntegerMatrix(m, data) for m, data in zip(self.matrices, self.rational.data, strict=True))
+
+    @cached_property
+    def transposed(self) -> tuple[IntegerMatrix, ...]:
+        """The transposes of the exact matrices, without their denominator."""
+        return tuple(matrix.transposed() for matrix in self.numerators)
+
+    @cached_property
+    def magnitudes(self) -> tuple[IntegerMatrix, ...]:
+        """The absolute values of the exact matrices, without their denominator."""
+        return tuple(IntegerMatrix(m, np.abs(data)) for m, data in zip(self.matrices, self.rational.data, strict=True))
 
     @staticmethod
     def from_fractions(matrices: Sequence[SparseMatrix], data: Sequence[Sequence[Fraction]], bias: Sequence[Fraction]) -> Affine:

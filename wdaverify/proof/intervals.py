@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wdaverify.ir.exact import exact_affine, row_sums
+from wdaverify.ir.exact import exact_affine
 from wdaverify.ir.ops import Affine, Input
 from wdaverify.ir.rational import common_denominator
 from wdaverify.proof.numbers import rounded32
@@ -77,6 +77,6 @@ def _affine(op: Affine, sources: list[tuple[Rationals, Rationals]]) -> tuple[Rat
     """``mid = W mid + b`` and ``radius = |W| radius`` over one denominator."""
     middle, common = exact_affine(op, [mid for mid, _ in sources])
     radius = np.zeros(op.size, dtype=object)
-    for matrix, data, (_, (r, q)) in zip(op.matrices, op.rational.data, sources, strict=True):
-        radius = radius + row_sums(matrix, np.abs(data) * r[matrix.indices]) * (common // (q * op.rational.denominator))
+    for matrix, (_, (r, q)) in zip(op.magnitudes, sources, strict=True):
+        radius = radius + (matrix @ r[:, None])[:, 0] * (common // (q * op.rational.denominator))
     return (middle, common), (radius, common)
