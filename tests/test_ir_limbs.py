@@ -56,13 +56,12 @@ def test_products_are_those_of_python(seed, matrix_bits, vector_bits, density, c
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_the_longest_row_of_the_largest_limbs_is_exact(sign, beyond):
     """All limbs at their largest: the sums reach 2^53 and no more; a longer row is multiplied entry by entry."""
-    length = _LONGEST_ROW + beyond
-    pattern = csr_array(np.ones((1, length)))
-    data = np.full(length, sign * (2**71 - 1), dtype=object)
-    matrix = IntegerMatrix(pattern, data)
+    rows, length = 9, _LONGEST_ROW + beyond  # enough rows for the limbs to be worth it
+    pattern = csr_array(np.ones((rows, length)))
+    matrix = IntegerMatrix(pattern, np.full(rows * length, sign * (2**71 - 1), dtype=object))
     assert (matrix._limbs is None) == bool(beyond)
     for x in (2**79 - 1, -(2**79)):
-        assert (matrix @ np.full((length, 1), x, dtype=object)).tolist() == [[length * sign * (2**71 - 1) * x]]
+        assert (matrix @ np.full((length, 1), x, dtype=object)).tolist() == [[length * sign * (2**71 - 1) * x]] * rows
 
 
 def test_large_matrices_are_multiplied_in_limbs_dense_or_sparse():
