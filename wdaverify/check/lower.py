@@ -53,6 +53,8 @@ class Call:
         value = self.node.attributes.get(name)
         if value is not None and default is not None and type(value) is not type(default):
             raise self.error(f"attribute {name} has the wrong type")
+        if default == [] and isinstance(value, list) and float in set(map(type, value)):
+            raise self.error(f"attribute {name} must be integers")
         return default if value is None else value
 
     def error(self, text: str) -> Unreadable:
@@ -126,9 +128,10 @@ def broadcast(call: Call, tensors: Sequence[Tensor]) -> tuple[tuple[int, ...], l
 def wanted(graph: Graph) -> list[Node]:
     """The nodes that the output depends on, in file order; each output has one producer."""
     producers: dict[str, Node] = {}
+    given = {*graph.stored, *(name for name, _, _ in graph.inputs)}
     for node in graph.nodes:
         for out in node.outputs:
-            if out and (out in producers or out in graph.stored):
+            if out and (out in producers or out in given):
                 raise Unreadable(f"{shown(out)} is produced twice")
             producers[out] = node
     seen: set[str] = set()

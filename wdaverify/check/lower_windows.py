@@ -34,6 +34,7 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
         or min(*strides, *dilations, *kernel) < 1
         or min(pads) < 0
         or auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+        or (auto != "NOTSET" and "pads" in call.node.attributes)
     ):
         raise call.error("window attributes do not fit")
     outputs, positions = [], []
@@ -103,6 +104,8 @@ def _pool(call: Call) -> Tensor:
     call.attribute("storage_order", 0)
     padded = call.attribute("count_include_pad", 0)
     outputs, windows, counts = windows_of(call, x.shape[2:], kernel)
+    if any(p >= k for p, k in zip(call.attribute("pads", []), (*kernel, *kernel), strict=False)):
+        raise call.error("a pad as long as the kernel is refused by runtimes")
     area = math.prod(x.shape[2:])
     reads = [[x.elements[m * area + p] for _, p in window] for m in range(x.shape[0] * x.shape[1]) for window in windows]
     shape = (*x.shape[:2], *outputs)
@@ -117,6 +120,8 @@ def _pool(call: Call) -> Tensor:
 def _reduce(call: Call) -> Tensor:
     x, rank = call.tensor(0), len(call.tensor(0).shape)
     if call.node.op.startswith("Global"):
+        if rank < 3:
+            raise call.error("without spatial axes, runtimes disagree")
         axes: list[int] | None = list(range(2, rank))
         keep = 1
     else:
