@@ -135,7 +135,7 @@ class _Judge:
         if type(report) is not dict or report.get("schema") != "wdaverify/1" or report.get("semantics") != "real":
             raise Rejected("is no report of schema wdaverify/1 with semantics real")
         kind, proof = report.get("kind"), report.get("proof")
-        if kind in _WITHOUT_PROOF:
+        if type(kind) is str and kind in _WITHOUT_PROOF:
             raise Rejected(f"is a file of kind {shown(kind)}, which carries no proof; {_WITHOUT_PROOF[kind]}")
         if kind not in _KINDS:
             raise Rejected(f"is a file of kind {shown(kind)}; proofs are in files of kind {', '.join(_KINDS)}")
