@@ -194,6 +194,7 @@ DOUBTFUL: dict[str, tuple[list[onnx.NodeProto], Tensors, list[int], int]] = {
     "global-maximum-of-a-matrix": ([NODES("GlobalMaxPool", ["x"], ["y"])], {}, [1, 3], 14),
     "pads-twice": ([NODES("MaxPool", ["x"], ["y"], auto_pad="VALID", pads=[1, 1], kernel_shape=[2])], {}, [1, 1, 3], 14),
     "ceil-of-conv": ([NODES("Conv", ["x", "w"], ["y"], ceil_mode=1, strides=[2])], {"w": np.ones((1, 1, 1), "f")}, [1, 1, 4], 14),
+    "pads-beyond-memory": ([NODES("Conv", ["x", "w"], ["y"], pads=[0, 1 << 40])], {"w": np.ones((1, 1, 1), "f")}, [1, 1, 3], 14),
     "squeeze-of-nothing": ([NODES("Squeeze", ["x", "a"], ["y"])], {"a": np.int64([])}, [1, 3], 14),
     "uneven-split": ([NODES("Split", ["x"], ["y", "z"])], {}, [3], 13),
     "limits-twice": ([NODES("Clip", ["x"], ["y"], min=1.0)], {}, [3], 14),

@@ -37,7 +37,7 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
         or (auto != "NOTSET" and "pads" in call.node.attributes)
     ):
         raise call.error("window attributes do not fit")
-    outputs, positions = [], []
+    outputs, ends = [], []
     for a, size in enumerate(spatial):
         extent = (kernel[a] - 1) * dilations[a] + 1
         before, after = (pads[a], pads[a + rank]) if auto == "NOTSET" else (0, 0)
@@ -57,9 +57,12 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
         if count < 1:
             raise call.error("the kernel does not fit into the input")
         outputs.append(count)
-        reads = [[o * strides[a] - before + k * dilations[a] for k in range(kernel[a])] for o in range(count)]
-        positions.append([(row, sum(v < size + after for v in row)) for row in reads])
+        ends.append((-before, size + after))
     size_of((*outputs, *kernel), str(call.node), Limits.terms)
+    positions = []
+    for a, (begin, end) in enumerate(ends):
+        reads = [[begin + o * strides[a] + k * dilations[a] for k in range(kernel[a])] for o in range(outputs[a])]
+        positions.append([(row, sum(v < end for v in row)) for row in reads])
     steps, numbers = strides_of(spatial), strides_of(kernel)
     windows, counts = [], []
     for chosen in product(*positions):
