@@ -57,6 +57,13 @@ class Call:
             raise self.error(f"attribute {name} must be integers")
         return default if value is None else value
 
+    def flag(self, name: str, default: int = 0) -> int:
+        """An attribute that is 0 or 1; what another number means is decided by runtimes."""
+        value: int = self.attribute(name, default)
+        if value not in (0, 1):
+            raise self.error(f"attribute {name} is neither 0 nor 1")
+        return value
+
     def error(self, text: str) -> Unreadable:
         """An error that names the node."""
         return Unreadable(f"{self.node}: {text}")
@@ -79,8 +86,8 @@ class Call:
         if given is None:
             return listed if name in self.node.attributes else None
         values = given.constants(f"{self.node}: {name}")
-        if given.kind in FLOATS or any(v.denominator > 1 for v in values):
-            raise self.error(f"{name} must be integers")
+        if given.kind in FLOATS or any(v.denominator > 1 for v in values) or len(given.shape) > 1:
+            raise self.error(f"{name} must be a list of integers")
         return [int(v) for v in values]
 
     def axis(self, a: int, rank: int) -> int:

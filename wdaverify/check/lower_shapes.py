@@ -36,7 +36,7 @@ def _reshape(call: Call) -> Tensor:
     x, target = call.tensor(0), call.integers("shape", 1)
     if target is None:
         raise call.error("has no target shape")
-    keep_zero = call.attribute("allowzero", 0)
+    keep_zero = call.flag("allowzero")
     if any(d == 0 and k >= len(x.shape) for k, d in enumerate(target)) and not keep_zero:
         raise call.error(f"target {target} of shape {x.shape}")
     sizes = [x.shape[k] if d == 0 and not keep_zero else d for k, d in enumerate(target)]

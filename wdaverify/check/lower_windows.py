@@ -27,14 +27,14 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
     rank = len(spatial)
     strides, dilations, pads = (call.attribute(n, []) for n in ("strides", "dilations", "pads"))
     strides, dilations, pads = strides or [1] * rank, dilations or [1] * rank, pads or [0] * 2 * rank
-    auto, ceil = call.attribute("auto_pad", "NOTSET"), call.attribute("ceil_mode", 0)
+    auto, ceil = call.attribute("auto_pad", "NOTSET"), call.flag("ceil_mode")
     fits = len(strides) == len(dilations) == len(kernel) == rank and len(pads) == 2 * rank and rank > 0
     if (
         not fits
         or min(*strides, *dilations, *kernel) < 1
         or min(pads) < 0
         or auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
-        or (auto != "NOTSET" and "pads" in call.node.attributes)
+        or (auto != "NOTSET" and (ceil or "pads" in call.node.attributes))
     ):
         raise call.error("window attributes do not fit")
     outputs, ends = [], []
@@ -104,8 +104,8 @@ def _pool(call: Call) -> Tensor:
     x, kernel = call.tensor(0), call.attribute("kernel_shape", [])
     if len(x.shape) < 3 or len(call.node.outputs) > 1:
         raise call.error("needs spatial axes, and has one output")
-    call.attribute("storage_order", 0)
-    padded = call.attribute("count_include_pad", 0)
+    call.flag("storage_order")
+    padded = call.flag("count_include_pad")
     outputs, windows, counts = windows_of(call, x.shape[2:], kernel)
     if any(p >= k for p, k in zip(call.attribute("pads", []), (*kernel, *kernel), strict=False)):
         raise call.error("a pad as long as the kernel is refused by runtimes")
@@ -128,8 +128,8 @@ def _reduce(call: Call) -> Tensor:
         axes: list[int] | None = list(range(2, rank))
         keep = 1
     else:
-        axes, keep = call.integers("axes", 1), call.attribute("keepdims", 1)
-        if call.attribute("noop_with_empty_axes", 0) and not axes:
+        axes, keep = call.integers("axes", 1), call.flag("keepdims", 1)
+        if call.flag("noop_with_empty_axes") and not axes:
             return x
     gone = sorted({call.axis(a, rank) for a in axes}) if axes else list(range(rank))
     left = [a for a in range(rank) if a not in gone]
