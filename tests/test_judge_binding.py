@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests import judge_drafts as dr
@@ -83,6 +84,26 @@ def test_the_nominal_risk_needs_no_claim_of_a_risk(risk: float, accepted: bool, 
     document = {**ex.distance(tmp_path), "loss": "zero-one", "nominal_risk": risk}
     for kind in ("risk", "distance"):
         assert check(dr.write(tmp_path, {**document, "kind": kind})).accepted == accepted
+
+
+def test_the_nominal_risk_is_that_of_samples_of_the_model(tmp_path: Path) -> None:
+    """Samples of another width, or outside of the domain, have none."""
+    document = ex.lipschitz(tmp_path)
+    for x, accepted in (([[0.5]], True), ([[0.5, 0.5]], False), ([[1.5]], False)):
+        np.savez(tmp_path / "data.npz", x=np.array(x), y=np.array([0]))
+        fields = {"data": dr.reference(tmp_path / "data.npz"), "loss": "linear", "objective": [[0, 1]], "nominal_risk": 0.5}
+        assert check(dr.write(tmp_path, {**document, **fields})).accepted == accepted
+
+
+def test_the_kind_of_a_data_file_is_that_of_its_whole_name(tmp_path: Path) -> None:
+    document = ex.distance(tmp_path)
+    x, y = (np.load(tmp_path / document["data"]["file"])[k] for k in "xy")
+    rows = "\n".join(f"{float(v[0])!r},{int(k)}" for v, k in zip(x, y, strict=True))
+    name = "n" * 74 + ".csv" + ".npz" * 9
+    for file, accepted in ((name, False), (name + ".csv", True)):
+        (tmp_path / file).write_text(rows)
+        document["data"] = dr.reference(tmp_path / file)
+        assert check(dr.write(tmp_path, document)).accepted == accepted
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 1, "attack", "strange"])

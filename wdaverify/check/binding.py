@@ -174,6 +174,7 @@ class Binding:
             fields["objective"] = self.report["objective"]
         threat, total = Threat(self.case, Claim("nominal_risk", "risk_upper", fields)), 0.0
         for i, w in enumerate(threat.weights):
+            self.case.sample(i)
             if threat.loss == "ce":
                 f, y = threat.outputs(i), self.case.label(i)
                 # Reported to 1e-9 only; the exponentials are enclosed far more tightly.
