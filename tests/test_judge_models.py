@@ -10,9 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, defs, helper, numpy_helper
 
+from wdaverify._errors import ModelError
 from wdaverify.check.model import OPERATORS, program_of
 from wdaverify.check.num import Unreadable
 from wdaverify.check.signatures import ANY, NEWEST, OLDEST, SIGNATURES
+from wdaverify.ir.from_onnx import from_onnx
 
 Tensors = dict[str, Any]
 
@@ -219,6 +221,15 @@ def test_nodes_without_one_meaning_are_refused(name: str) -> None:
     nodes, stored, shape, opset = DOUBTFUL[name]
     with pytest.raises(Unreadable):
         program_of(model(nodes, stored, shape, opset).SerializeToString(), "m.onnx")
+
+
+@pytest.mark.parametrize("name", ["global-average-of-a-matrix", "global-maximum-of-a-matrix", "half-a-reduction"])
+def test_the_library_refuses_what_runtimes_compute_differently(name: str) -> None:
+    nodes, stored, shape, opset = DOUBTFUL[name]
+    content = model(nodes, stored, shape, opset)
+    content.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, shape))
+    with pytest.raises(ModelError, match=r"spatial axes|0 or 1"):
+        from_onnx(content.SerializeToString())
 
 
 @pytest.mark.parametrize("op", SIGNATURES)
