@@ -59,10 +59,11 @@ def test_bad_members_are_refused_by_name(tmp_path, members, words):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_wanted_array_that_is_there_twice_is_refused(tmp_path):
+@pytest.mark.parametrize("pair", [("x.npy", "x.npy"), ("x.npy", "x"), ("x", "x.npy")])
+def test_a_wanted_array_that_is_there_twice_is_refused(tmp_path, pair):
     path = tmp_path / "twice.npz"
     with zipfile.ZipFile(path, "w") as file:
-        for name in ("x.npy", "x.npy", "y.npy"):
+        for name in (*pair, "y.npy"):
             file.writestr(name, npy(np.zeros(2)))
     with pytest.raises(DataError, match=r"twice.npz: array 'x' is there twice"):
         read_arrays(path, required=("x",))

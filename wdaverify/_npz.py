@@ -84,10 +84,12 @@ def _wanted_members(
 ) -> dict[str, zipfile.ZipInfo]:
     """The zip members of the wanted arrays, after a check of their declared sizes."""
     present: dict[str, zipfile.ZipInfo] = {}
+    seen: set[str] = set()  # with those of no ending, which some readers take first
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
-        if name in present and name in (*required, *optional):
+        if name in seen and name in (*required, *optional):
             raise DataError(f"{path}: array '{name}' is there twice; which one counts is not defined")
+        seen.add(name)
         if name != info.filename:
             present[name] = info
     for name in required:

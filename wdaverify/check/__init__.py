@@ -11,7 +11,8 @@ In the order in which a reviewer reads them:
 
 =====================================  ==================================================================================
 ``num``, ``matrix``                    numbers and every rounding; limits; products of integer matrices
-``onnxwire``, ``lower*``, ``model``    the model file, and its stages: this fixes what every number in a proof speaks about
+``wire``, ``onnxwire``                 the model file
+``signatures``, ``lower*``, ``model``  its operators and stages: this fixes what every number in a proof speaks about
 ``program``                            variables, neurons and their numbering; exact values
 ``data``, ``vnnlib``, ``domain``       the other files
 ``context``, ``concave``, ``engine``   what is known at a node, and the rule `query` that bounds everything

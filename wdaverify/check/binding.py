@@ -53,7 +53,7 @@ class Binding:
             raise Rejected(f"{marked} entries are marked proved, of which {self.bound} can be")
         if not self.bound:
             raise Rejected("nothing in the report is marked proved")
-        if "nominal_risk" in self.report and self.report.get("kind") == "risk":
+        if "nominal_risk" in self.report:
             self._nominal()
         return self.bound
 
@@ -99,7 +99,7 @@ class Binding:
         return bool(getattr(self, f"_fits_{name}")(bracket, claim, end))
 
     def _fits_constants(self, bracket: Bracket, claim: Claim, end: str) -> bool:
-        name, norm = bracket.entry.get("functional"), bracket.entry.get("norm")
+        name, norm = bracket.entry.get("functional"), self._norm(bracket.entry)
         kind, outputs = functional(self.case, name)
         grows = kind in ("label", "loss:margin", "loss:hinge")
         if end == "upper" and grows and proves_label(self.case, claim, outputs[0], str(norm)):
@@ -125,7 +125,8 @@ class Binding:
             if kind in ("loss:cross-entropy", "loss:hinge") and end == "upper" and bracket.upper < 0:
                 return False
         members = members_of(self.case, claim)
-        if any(m.get("norm") != bracket.entry.get("norm") for m in members):
+        norm = self._norm(bracket.entry)
+        if any(m.get("norm") != norm for m in members):
             return False
         found = [coefficients(self.case, m["objective"]) for m in members if m.kind == ("point" if end == "lower" else "slope")]
         if end == "lower":
@@ -134,14 +135,12 @@ class Binding:
 
     def _fits_distances(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         del end
-        norm = self._options().get("norm", bracket.entry.get("norm"))
         sample = bracket.entry.get("sample")
         if claim.kind == "all" or type(sample) is not int or self.case.samples is None:
             return False
-        if bracket.entry.get("norm", norm) != norm:
-            return False
         label = bracket.entry.get("label", self.case.samples.labels[claim["sample"]])
-        return bool(claim["sample"] == sample and claim["norm"] == norm and label == self.case.samples.labels[sample])
+        same = claim["sample"] == sample and claim["norm"] == self._norm(bracket.entry)
+        return bool(same and label == self.case.samples.labels[sample])
 
     def _fits_curve(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         del end
@@ -151,10 +150,16 @@ class Binding:
         own = Threat(self.case, claim)
         order = real(threat.get("order"), "order")
         loss = self.report.get("loss")
-        same = own.radius == real(bracket.entry.get("radius"), "radius") and claim["norm"] == threat.get("norm")
+        same = own.radius == real(bracket.entry.get("radius"), "radius") and claim["norm"] == self._norm(bracket.entry)
         same = same and claim.get("objective") == self.report.get("objective")
         same = same and (math.inf if own.order is None else own.order) == order
         return bool(same and own.loss == _LOSSES.get(str(loss), loss))
+
+    def _norm(self, entry: dict[str, Any]) -> Any:
+        """The norm of an entry, which the entry, the options or the threat state; None if they state none, or several."""
+        places = (entry, self._options(), self.report.get("threat"))
+        found = [place["norm"] for place in places if type(place) is dict and "norm" in place]
+        return found[0] if found and all(norm == found[0] for norm in found) else None
 
     def _options(self) -> dict[str, Any]:
         options = self.report.get("options")
@@ -162,12 +167,14 @@ class Binding:
 
     def _nominal(self) -> None:
         """The nominal risk is recomputed, to 1e-9."""
-        stated = real(self.report["nominal_risk"], "nominal_risk")
-        first = next((c for c in self.case.claims.values() if c.kind in ("risk_upper", "risk_lower")), None)
-        if first is None or self.case.samples is None:
-            return
-        threat, total = Threat(self.case, first), 0.0
+        stated, loss = real(self.report["nominal_risk"], "nominal_risk"), self.report.get("loss")
+        # The radius is 0: its order and norm do not matter.
+        fields = {"radius": 0, "order": 1, "norm": "linf", "loss": _LOSSES.get(str(loss), loss)}
+        if "objective" in self.report:
+            fields["objective"] = self.report["objective"]
+        threat, total = Threat(self.case, Claim("nominal_risk", "risk_upper", fields)), 0.0
         for i, w in enumerate(threat.weights):
+            self.case.sample(i)
             if threat.loss == "ce":
                 f, y = threat.outputs(i), self.case.label(i)
                 # Reported to 1e-9 only; the exponentials are enclosed far more tightly.

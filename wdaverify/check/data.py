@@ -16,10 +16,12 @@ from .num import Limits, Unreadable
 
 _HEADER = re.compile(
     rb"\{\s*'descr'\s*:\s*'([<>|=]?)([biuf])([0-9]{1,2})'\s*,\s*'fortran_order'\s*:\s*(True|False)\s*,"
-    rb"\s*'shape'\s*:\s*\(([0-9, ]{0,200})\)\s*,?\s*\}\s*"
+    rb"\s*'shape'\s*:\s*\(((?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\)\s*,?\s*\}\s*"
 )
 _CODES = {"b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q"}
 _CODES |= {"f2": "e", "f4": "f", "f8": "d"}
+_QUOTED = re.compile(r'"[^"]*"')
+_NUMBER = re.compile(r"[+-]?(\.?[0-9]|inf|nan)", re.ASCII | re.IGNORECASE)
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][+-]?[0-9]{1,5})?", re.ASCII)
 
 
@@ -68,9 +70,10 @@ def read_arrays(content: bytes, wanted: Sequence[str]) -> dict[str, Array]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
-                if name not in wanted or name == member.filename:
+                if name not in wanted:
                     continue
-                if name in found:
+                # Some readers prefer a member x to x.npy, so that a file with both is two.
+                if name in found or name == member.filename:
                     raise Unreadable(f"array '{name}' is there twice")
                 if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise Unreadable(f"array '{name}' is packed by method {member.compress_type}")
@@ -95,6 +98,8 @@ def _array(content: bytes, name: str) -> Array:
         raise Unreadable(f"array '{name}' has a header that is not plain numbers")
     order, kind, width = (g.decode() for g in match.groups()[:3])
     form = _CODES.get(kind + width)
+    if re.fullmatch(rb"[0-9]+", match[5]):
+        raise Unreadable(f"array '{name}' has a shape that is no tuple")
     if match[4] == b"True":
         raise Unreadable(f"array '{name}' is in Fortran order")
     shape = tuple(int(d) for d in match[5].decode().replace(" ", "").split(",") if d)
@@ -147,19 +152,29 @@ def _normalised(weights: list[Fraction]) -> list[Fraction]:
     return [v / total for v in weights]
 
 
+def _cell(text: str) -> str:
+    """What a cell says, perhaps in quotes; other places of quotes make other cells, or none, to other readers."""
+    if '"' not in text:
+        return text.strip(" \t")
+    if not _QUOTED.fullmatch(text):
+        raise Unreadable("the data has a quote within a cell")
+    return text[1:-1].strip(" \t")
+
+
 def _csv(content: bytes) -> list[list[Fraction]]:
-    """Rows of numbers, each converted to float64 first; a first line without any number is a header."""
+    """Rows of numbers, each converted to float64 first; a first line in which no cell begins like a number is a header."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Unreadable("is no UTF-8 text") from None
     rows: list[list[Fraction]] = []
-    lines = [[c.strip().strip('"').strip() for c in line.split(",")] for line in text.splitlines() if line.strip(" ,\t")]
-    if lines and not any(_DECIMAL.fullmatch(c) for c in lines[0]):
+    lines = [[_cell(c) for c in line.split(",")] for line in re.split(r"\r\n|\r|\n", text) if line.strip(" ,\t")]
+    width = len(lines[0]) if lines else 0
+    if lines and not any(_NUMBER.match(c) for c in lines[0]):
         lines = lines[1:]
     for line in lines:
-        if not all(_DECIMAL.fullmatch(c) for c in line) or len(line) != len(lines[0]) or len(line) < 2:
-            raise Unreadable(f"line {len(rows) + 1} of the data is no row of {len(lines[0])} numbers")
+        if not all(_DECIMAL.fullmatch(c) for c in line) or len(line) != width or width < 2:
+            raise Unreadable(f"line {len(rows) + 1} of the data is no row of {width} numbers")
         values = [float(c) for c in line]
         if not all(map(math.isfinite, values)):
             raise Unreadable("a number is beyond float64")

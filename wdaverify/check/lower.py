@@ -53,7 +53,16 @@ class Call:
         value = self.node.attributes.get(name)
         if value is not None and default is not None and type(value) is not type(default):
             raise self.error(f"attribute {name} has the wrong type")
+        if default == [] and isinstance(value, list) and float in set(map(type, value)):
+            raise self.error(f"attribute {name} must be integers")
         return default if value is None else value
+
+    def flag(self, name: str, default: int = 0) -> int:
+        """An attribute that is 0 or 1; what another number means is decided by runtimes."""
+        value: int = self.attribute(name, default)
+        if value not in (0, 1):
+            raise self.error(f"attribute {name} is neither 0 nor 1")
+        return value
 
     def error(self, text: str) -> Unreadable:
         """An error that names the node."""
@@ -77,8 +86,8 @@ class Call:
         if given is None:
             return listed if name in self.node.attributes else None
         values = given.constants(f"{self.node}: {name}")
-        if given.kind in FLOATS or any(v.denominator > 1 for v in values):
-            raise self.error(f"{name} must be integers")
+        if given.kind in FLOATS or any(v.denominator > 1 for v in values) or len(given.shape) > 1:
+            raise self.error(f"{name} must be a list of integers")
         return [int(v) for v in values]
 
     def axis(self, a: int, rank: int) -> int:
@@ -126,9 +135,10 @@ def broadcast(call: Call, tensors: Sequence[Tensor]) -> tuple[tuple[int, ...], l
 def wanted(graph: Graph) -> list[Node]:
     """The nodes that the output depends on, in file order; each output has one producer."""
     producers: dict[str, Node] = {}
+    given = {*graph.stored, *(name for name, _, _ in graph.inputs)}
     for node in graph.nodes:
         for out in node.outputs:
-            if out and (out in producers or out in graph.stored):
+            if out and (out in producers or out in given):
                 raise Unreadable(f"{shown(out)} is produced twice")
             producers[out] = node
     seen: set[str] = set()

@@ -62,7 +62,7 @@ def inner(call: Call, xs: Sequence[Element], ws: Sequence[Element], bias: Fracti
 def _gemm(call: Call) -> Tensor:
     a, b, c = call.tensor(0), call.tensor(1), call.optional(2)
     alpha, beta = call.exact(call.attribute("alpha", 1.0)), call.exact(call.attribute("beta", 1.0))
-    turned_a, turned_b = call.attribute("transA", 0), call.attribute("transB", 0)
+    turned_a, turned_b = call.flag("transA"), call.flag("transB")
     if len(a.shape) != 2 or len(b.shape) != 2:
         raise call.error("needs two matrices")
     left = columns_of(a) if turned_a else rows_of(a)
@@ -127,7 +127,7 @@ def _matmul(call: Call) -> Tensor:
 def _batch_normalization(call: Call) -> Tensor:
     """``(x - mean) factor + bias``, factor = ``scale * isqrt(2^192 / (var + eps)) / 2^96`` by definition."""
     x = call.tensor(0)
-    if call.attribute("training_mode", 0) or not call.attribute("spatial", 1) or len(call.node.outputs) > 1:
+    if call.flag("training_mode") or not call.flag("spatial", 1) or len(call.node.outputs) > 1:
         raise call.error("only inference with statistics per channel is supported")
     call.attribute("momentum", 0.0)
     eps = call.exact(call.attribute("epsilon", float.fromhex("0x1.4f8b58p-17")))  # float32(1e-5)

@@ -48,6 +48,8 @@ def _absolute(call: Call) -> Tensor:
 def _limit(call: Call, name: str, k: int) -> Fraction | None:
     """An end of Clip; None if absent or infinite."""
     value: Any = call.attribute(name, None)
+    if value is not None and not isinstance(value, float):
+        raise call.error(f"attribute {name} has the wrong type")
     given = call.optional(k)
     if given is not None:
         if len(given.elements) != 1 or (isinstance(given.elements[0], int)):

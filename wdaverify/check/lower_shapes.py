@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from .lower import Call, Tensor, places, strides_of
 from .num import Unreadable
-from .onnxwire import BOOL, DOUBLE, FLOAT, FLOAT16, FLOATS, INT64, Stored, size_of
+from .onnxwire import BOOL, DOUBLE, FLOAT, FLOAT16, FLOATS, INT32, INT64, RANGES, Stored, size_of
 
 
 def _taken(x: Tensor, shape: Sequence[int], positions: Sequence[int]) -> Tensor:
@@ -36,7 +36,7 @@ def _reshape(call: Call) -> Tensor:
     x, target = call.tensor(0), call.integers("shape", 1)
     if target is None:
         raise call.error("has no target shape")
-    keep_zero = call.attribute("allowzero", 0)
+    keep_zero = call.flag("allowzero")
     if any(d == 0 and k >= len(x.shape) for k, d in enumerate(target)) and not keep_zero:
         raise call.error(f"target {target} of shape {x.shape}")
     sizes = [x.shape[k] if d == 0 and not keep_zero else d for k, d in enumerate(target)]
@@ -59,6 +59,8 @@ def _flatten(call: Call) -> Tensor:
 def _squeeze(call: Call) -> Tensor:
     x, axes = call.tensor(0), call.integers("axes", 1)
     rank = len(x.shape)
+    if axes == []:
+        raise call.error("an empty list of axes means all of them to some runtimes, and none to others")
     drop = {k for k in range(rank) if x.shape[k] == 1} if axes is None else {call.axis(a, rank) for a in axes}
     return _reshaped(call, x, [d for k, d in enumerate(x.shape) if k not in drop])
 
@@ -91,7 +93,8 @@ def _slice(call: Call) -> Tensor:
         raise call.error("has no starts or ends")
     axes = call.integers("axes", 3)
     axes = list(range(len(starts))) if axes is None else axes
-    steps = call.integers("steps", 4) or [1] * len(starts)
+    steps = call.integers("steps", 4)
+    steps = [1] * len(starts) if steps is None else steps
     shape, strides, first = list(x.shape), strides_of(x.shape), 0
     axes = [call.axis(a, len(shape)) for a in axes]
     if not len(starts) == len(ends) == len(axes) == len(steps) or len(set(axes)) < len(axes):
@@ -167,18 +170,28 @@ def _pad(call: Call) -> Tensor:
 
 
 def _constant(call: Call) -> Tensor:
-    names = [n for n in call.node.attributes if n.startswith("value")]
-    if len(names) != 1:
+    if len(call.node.attributes) != 1:
         raise call.error("has no single value")
-    value = call.attribute(names[0], None)
-    if isinstance(value, Stored):
+    (name,) = call.node.attributes
+    value = call.attribute(name, None)
+    if name == "value" and isinstance(value, Stored):
         return Tensor(value.kind, value.shape, list(value.values))
-    if isinstance(value, int | float):
-        return Tensor(INT64 if isinstance(value, int) else FLOAT, (), [_finite(call, value)])
-    if isinstance(value, list):
-        kind = INT64 if names[0] == "value_ints" else FLOAT
-        return Tensor(kind, (len(value),), [_finite(call, v) for v in value])
-    raise call.error("has a value of unknown kind")
+    if name not in _VALUES:
+        raise call.error("has a value of unknown kind")
+    kind, single, listed = _VALUES[name]
+    items = value if listed else [value]
+    if isinstance(value, list) != listed or any(type(v) is not single for v in items):
+        raise call.error("has a value of the wrong type")
+    return Tensor(kind, (len(items),) if listed else (), [_finite(call, v) for v in items])
+
+
+_VALUES: dict[str, tuple[int, type, bool]] = {
+    "value_float": (FLOAT, float, False),
+    "value_floats": (FLOAT, float, True),
+    "value_int": (INT64, int, False),
+    "value_ints": (INT64, int, True),
+}
+"""Attributes of a Constant: element type, type of a number, and whether it is a list."""
 
 
 def _finite(call: Call, value: float) -> Fraction:
@@ -188,7 +201,9 @@ def _finite(call: Call, value: float) -> Fraction:
 def _constant_of_shape(call: Call) -> Tensor:
     value = call.attribute("value", None)
     shape = tuple(call.integers("", 0) or [])
-    kind, fill = (value.kind, value.values[0]) if isinstance(value, Stored) and value.values else (FLOAT, Fraction(0))
+    if value is not None and not (isinstance(value, Stored) and len(value.values) == 1):
+        raise call.error("the value must be a tensor with one number")
+    kind, fill = (value.kind, value.values[0]) if value is not None else (FLOAT, Fraction(0))
     return Tensor(kind, shape, [fill] * size_of(shape, str(call.node)))
 
 
@@ -205,7 +220,7 @@ def _cast(call: Call) -> Tensor:
     """Variables pass between float types (the reals have no rounding); constants only where the new type holds them."""
     x, to = call.tensor(0), call.attribute("to", 0)
     call.attribute("saturate", 1)
-    if to not in (*FLOATS, INT64, 6) or x.kind == BOOL:
+    if to not in (*FLOATS, INT64, INT32) or x.kind == BOOL:
         raise call.error(f"casts {x.kind} to {to}, which is not supported")
     for e in x.elements:
         if isinstance(e, int) and to not in FLOATS:
@@ -217,7 +232,7 @@ def _cast(call: Call) -> Tensor:
 
 def _holds(kind: int, value: Fraction) -> bool:
     if kind not in FLOATS:
-        return value.denominator == 1
+        return value.denominator == 1 and RANGES[kind][0] <= value <= RANGES[kind][1]
     try:
         nearest = float(value)
         if kind != DOUBLE:
@@ -234,7 +249,12 @@ def split(call: Call) -> list[Tensor]:
     count, size = len(call.node.outputs), x.shape[axis]
     if call.attribute("num_outputs", count) != count:
         raise call.error("num_outputs is another number than that of its outputs")
-    lengths = call.integers("split", 1) or [-(-size // count)] * (count - 1) + [size - -(-size // count) * (count - 1)]
+    lengths = call.integers("split", 1)
+    if lengths is None:
+        if size % count and "num_outputs" not in call.node.attributes:
+            raise call.error(f"cannot split {size} into {count} equal parts")
+        most = -(-size // count)
+        lengths = [most] * (count - 1) + [size - most * (count - 1)]
     if len(lengths) != count or sum(lengths) != size or min(lengths) < 0:
         raise call.error(f"cannot split {size} into {lengths}")
     strides, result, start = strides_of(x.shape), [], 0

@@ -27,16 +27,17 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
     rank = len(spatial)
     strides, dilations, pads = (call.attribute(n, []) for n in ("strides", "dilations", "pads"))
     strides, dilations, pads = strides or [1] * rank, dilations or [1] * rank, pads or [0] * 2 * rank
-    auto, ceil = call.attribute("auto_pad", "NOTSET"), call.attribute("ceil_mode", 0)
+    auto, ceil = call.attribute("auto_pad", "NOTSET"), call.flag("ceil_mode")
     fits = len(strides) == len(dilations) == len(kernel) == rank and len(pads) == 2 * rank and rank > 0
     if (
         not fits
         or min(*strides, *dilations, *kernel) < 1
         or min(pads) < 0
         or auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+        or (auto != "NOTSET" and (ceil or "pads" in call.node.attributes))
     ):
         raise call.error("window attributes do not fit")
-    outputs, positions = [], []
+    outputs, ends = [], []
     for a, size in enumerate(spatial):
         extent = (kernel[a] - 1) * dilations[a] + 1
         before, after = (pads[a], pads[a + rank]) if auto == "NOTSET" else (0, 0)
@@ -56,9 +57,12 @@ def windows_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> tup
         if count < 1:
             raise call.error("the kernel does not fit into the input")
         outputs.append(count)
-        reads = [[o * strides[a] - before + k * dilations[a] for k in range(kernel[a])] for o in range(count)]
-        positions.append([(row, sum(v < size + after for v in row)) for row in reads])
+        ends.append((-before, size + after))
     size_of((*outputs, *kernel), str(call.node), Limits.terms)
+    positions = []
+    for a, (begin, end) in enumerate(ends):
+        reads = [[begin + o * strides[a] + k * dilations[a] for k in range(kernel[a])] for o in range(outputs[a])]
+        positions.append([(row, sum(v < end for v in row)) for row in reads])
     steps, numbers = strides_of(spatial), strides_of(kernel)
     windows, counts = [], []
     for chosen in product(*positions):
@@ -100,9 +104,11 @@ def _pool(call: Call) -> Tensor:
     x, kernel = call.tensor(0), call.attribute("kernel_shape", [])
     if len(x.shape) < 3 or len(call.node.outputs) > 1:
         raise call.error("needs spatial axes, and has one output")
-    call.attribute("storage_order", 0)
-    padded = call.attribute("count_include_pad", 0)
+    call.flag("storage_order")
+    padded = call.flag("count_include_pad")
     outputs, windows, counts = windows_of(call, x.shape[2:], kernel)
+    if any(p >= k for p, k in zip(call.attribute("pads", []), (*kernel, *kernel), strict=False)):
+        raise call.error("a pad as long as the kernel is refused by runtimes")
     area = math.prod(x.shape[2:])
     reads = [[x.elements[m * area + p] for _, p in window] for m in range(x.shape[0] * x.shape[1]) for window in windows]
     shape = (*x.shape[:2], *outputs)
@@ -117,11 +123,13 @@ def _pool(call: Call) -> Tensor:
 def _reduce(call: Call) -> Tensor:
     x, rank = call.tensor(0), len(call.tensor(0).shape)
     if call.node.op.startswith("Global"):
+        if rank < 3:
+            raise call.error("without spatial axes, runtimes disagree")
         axes: list[int] | None = list(range(2, rank))
         keep = 1
     else:
-        axes, keep = call.integers("axes", 1), call.attribute("keepdims", 1)
-        if call.attribute("noop_with_empty_axes", 0) and not axes:
+        axes, keep = call.integers("axes", 1), call.flag("keepdims", 1)
+        if call.flag("noop_with_empty_axes") and not axes:
             return x
     gone = sorted({call.axis(a, rank) for a in axes}) if axes else list(range(rank))
     left = [a for a in range(rank) if a not in gone]

@@ -135,7 +135,7 @@ class _Judge:
         if type(report) is not dict or report.get("schema") != "wdaverify/1" or report.get("semantics") != "real":
             raise Rejected("is no report of schema wdaverify/1 with semantics real")
         kind, proof = report.get("kind"), report.get("proof")
-        if kind in _WITHOUT_PROOF:
+        if type(kind) is str and kind in _WITHOUT_PROOF:
             raise Rejected(f"is a file of kind {shown(kind)}, which carries no proof; {_WITHOUT_PROOF[kind]}")
         if kind not in _KINDS:
             raise Rejected(f"is a file of kind {shown(kind)}; proofs are in files of kind {', '.join(_KINDS)}")
@@ -209,8 +209,9 @@ class _Judge:
         case = Case(program)
         if report.get("data") is not None:
             content, name = self._file(report, "data")
-            count = report["data"].get("samples")
-            case.samples = _readable(name, lambda: _samples(content, name, count))
+            count, file = report["data"].get("samples"), self.given["data"] or report["data"]["file"]
+            csv = Path(file).suffix.lower() == ".csv"  # of the whole name: `name` is cut for messages
+            case.samples = _readable(name, lambda: _samples(content, count, csv=csv))
         if report.get("property") is not None:
             content, name = self._file(report, "property")
             case.disjuncts = _readable(name, lambda: read_property(content, program.inputs, len(program.outputs)))
@@ -275,10 +276,10 @@ class _Judge:
         return content
 
 
-def _samples(content: bytes, name: str, count: Any) -> Samples:
+def _samples(content: bytes, count: Any, *, csv: bool) -> Samples:
     if count is not None and (type(count) is not int or count < 1):
         raise Rejected(f"samples {shown(count)} is no number from 1")
-    return read_samples(content, csv=name.lower().endswith(".csv"), count=count)
+    return read_samples(content, csv=csv, count=count)
 
 
 def _readable(name: str, action: Callable[[], Any]) -> Any:

@@ -51,8 +51,8 @@ def lower_average_pool(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) ->
 def lower_global_pool(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
     """GlobalAveragePool and GlobalMaxPool: one window per feature map."""
     x = tensor_of(node, inputs, 0)
-    if x.rank < 2:
-        raise node.error(f"needs a tensor with batch and channel axes, got shape {x.shape}")
+    if x.rank < 3:  # runtimes pool the channels then, or nothing, or refuse
+        raise node.error(f"needs a tensor with batch, channel and spatial axes, got shape {x.shape}")
     shape = (*x.shape[:2], *[1] * (x.rank - 2))
     return (_reduced(builder, node, x, windows=x.positions.reshape(math.prod(shape), -1), shape=shape),)
 
@@ -60,6 +60,9 @@ def lower_global_pool(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> 
 def lower_reduce(builder: GraphBuilder, node: OnnxNode, inputs: Inputs) -> Sequence[Value]:
     """ReduceSum, ReduceMean, ReduceMax and ReduceMin over the given axes (attribute or second input), default all."""
     x = tensor_of(node, inputs, 0)
+    for name in ("keepdims", "noop_with_empty_axes"):
+        if node.attribute(name, 0) not in (0, 1):  # the standard knows only these, and runtimes differ about others
+            raise node.error(f"{name} is {node.attribute(name)}; it is 0 or 1")
     axes = attribute_or_input(node, inputs, "axes", 1)
     if not axes:
         if node.attribute("noop_with_empty_axes", 0):
