@@ -115,6 +115,8 @@ class Binding:
 
     def _fits_slopes(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         kind, outputs = functional(self.case, bracket.entry.get("functional"))
+        if any(end is not None for end in (*self.case.low, *self.case.high)):
+            return False  # a direction of a claim may leave this domain
         one = Fraction(1)
         if kind == "logit":
             wanted = [{outputs[0]: one}]
@@ -134,27 +136,31 @@ class Binding:
 
     def _fits_distances(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         del end
-        norm = self._options().get("norm", bracket.entry.get("norm"))
         sample = bracket.entry.get("sample")
-        if claim.kind == "all" or type(sample) is not int or self.case.samples is None:
-            return False
-        if bracket.entry.get("norm", norm) != norm:
+        if claim.kind == "all" or type(sample) is not int or self.case.samples is None or not self._in_norm(bracket, claim):
             return False
         label = bracket.entry.get("label", self.case.samples.labels[claim["sample"]])
-        return bool(claim["sample"] == sample and claim["norm"] == norm and label == self.case.samples.labels[sample])
+        return bool(claim["sample"] == sample and label == self.case.samples.labels[sample])
 
     def _fits_curve(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         del end
         threat = self.report.get("threat")
-        if claim.kind == "all" or type(threat) is not dict:
+        if claim.kind == "all" or type(threat) is not dict or not self._in_norm(bracket, claim):
             return False
         own = Threat(self.case, claim)
         order = real(threat.get("order"), "order")
         loss = self.report.get("loss")
-        same = own.radius == real(bracket.entry.get("radius"), "radius") and claim["norm"] == threat.get("norm")
+        same = own.radius == real(bracket.entry.get("radius"), "radius") and "norm" in threat
         same = same and claim.get("objective") == self.report.get("objective")
         same = same and (math.inf if own.order is None else own.order) == order
         return bool(same and own.loss == _LOSSES.get(str(loss), loss))
+
+    def _in_norm(self, bracket: Bracket, claim: Claim) -> bool:
+        """Whether the claim has the norm of the bracket: in every place where a reader may look for it."""
+        threat = self.report.get("threat")
+        places = (self._options(), threat if type(threat) is dict else {}, bracket.entry)
+        norms = [place["norm"] for place in places if "norm" in place]
+        return bool(norms) and all(norm == claim["norm"] for norm in norms)
 
     def _options(self) -> dict[str, Any]:
         options = self.report.get("options")
