@@ -231,3 +231,25 @@ def test_a_distance_in_another_norm_than_its_entry_says(tmp_path: Path) -> None:
         certificate["distances"][0]["norm"] = norm
         verdict = check(dr.write(tmp_path, certificate))
         assert verdict.accepted is accepted, verdict.message
+
+
+@pytest.mark.parametrize("name", ["distance", "margin", "zero_one"])
+@pytest.mark.parametrize("place", ["options", "threat"])
+def test_a_report_that_names_two_norms_is_refused(name: str, place: str, tmp_path: Path) -> None:
+    """A page shows the norm of the options beside a risk that was proved in the norm of the threat."""
+    certificate = ex.EXAMPLES[name](tmp_path)
+    true = certificate["proof"]["claims"][0]["norm"]
+    for norm in ("l1", "l2", "linf"):
+        certificate[place] = {**certificate.get(place, {}), "norm": norm}
+        verdict = check(dr.write(tmp_path, certificate))
+        assert verdict.accepted is (norm == true), verdict.message
+
+
+def test_slopes_at_infinity_are_those_of_the_whole_space(tmp_path: Path) -> None:
+    """relu(x0 + x1) + relu(x0 - x1) does not grow by 2 where x0 has an upper end: no direction of growth stays there."""
+    certificate = ex.slope(tmp_path)
+    infinite = {"lower": "-inf", "upper": "inf"}
+    for domain, accepted in (("Rn", True), (infinite, True), ({**infinite, "upper": [0.0, "inf"]}, False)):
+        certificate["domain"] = domain
+        verdict = check(dr.write(tmp_path, certificate))
+        assert verdict.accepted is accepted, verdict.message

@@ -115,6 +115,8 @@ class Binding:
 
     def _fits_slopes(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         kind, outputs = functional(self.case, bracket.entry.get("functional"))
+        if any(end is not None for end in (*self.case.low, *self.case.high)):
+            return False  # a direction of a claim may leave this domain
         one = Fraction(1)
         if kind == "logit":
             wanted = [{outputs[0]: one}]
@@ -145,7 +147,7 @@ class Binding:
     def _fits_curve(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         del end
         threat = self.report.get("threat")
-        if claim.kind == "all" or type(threat) is not dict:
+        if claim.kind == "all" or type(threat) is not dict or not self._in_norm(bracket, claim):
             return False
         own = Threat(self.case, claim)
         order = real(threat.get("order"), "order")
