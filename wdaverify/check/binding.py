@@ -147,7 +147,7 @@ class Binding:
     def _fits_curve(self, bracket: Bracket, claim: Claim, end: str) -> bool:
         del end
         threat = self.report.get("threat")
-        if claim.kind == "all" or type(threat) is not dict or not self._in_norm(bracket, claim):
+        if claim.kind == "all" or type(threat) is not dict:
             return False
         own = Threat(self.case, claim)
         order = real(threat.get("order"), "order")
