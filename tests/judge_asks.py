@@ -42,7 +42,7 @@ class Ask:
     facts: list[Row] = field(default_factory=list)  # over the inputs
     whole: frozenset[int] = frozenset()
     options: dict[str, Any] = field(default_factory=dict)
-    unbounded: bool = False
+    infinite: dict[tuple[int, bool], bool] = field(default_factory=dict)  # by coordinate and whether it is the upper end
     cells: list[Cell] = field(default_factory=list)
     root: list[Point] = field(default_factory=list)
 
@@ -62,8 +62,8 @@ class Ask:
             if self.ball is not None and self.cost is not None and self.kind != "slope":
                 reach = self.options["radius"] / (self.cost.weights[j] if self.cost.weights else 1)
                 a, b = max(a, self.cost.center[j] - reach), min(b, self.cost.center[j] + reach)
-            low.append(None if self.unbounded else Fraction(math.ceil(a)) if j in self.whole else a)
-            high.append(None if self.unbounded else Fraction(math.floor(b)) if j in self.whole else b)
+            low.append(None if self.infinite.get((j, False)) else Fraction(math.ceil(a)) if j in self.whole else a)
+            high.append(None if self.infinite.get((j, True)) else Fraction(math.floor(b)) if j in self.whole else b)
         gradient = None if self.gradient is None else form((self.gradient, ZERO))
         targets = [Target(form(objective), [form(r) for r in rows]) for objective, rows in self.targets]
         more = {k: v for k, v in self.options.items() if k != "radius"}
@@ -82,7 +82,7 @@ class Ask:
     def _rows(self, cell: Cell) -> Iterator[Affine]:
         yield from (_form(r, cell.forms) for r in self.facts)
         yield from (_form(r, cell.outputs) for _, rows in self.targets for r in rows)
-        if self.cost is not None and self.cost.norm == "linf" and self.net.inputs == 2:
+        if self.cost is not None and self.cost.norm == "linf" and self.net.inputs > 1:
             steps = self._steps(cell)
             yield from (_sum(steps[0], steps[1], Fraction(sign)) for sign in (1, -1))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
-from wdaverify.check.program import Form, Program
+from wdaverify.check.program import Element, Form, Program
 
 Vector = tuple[Fraction, ...]
 Affine = tuple[Vector, Fraction]
@@ -29,17 +29,27 @@ class Net:
     inputs: int
     layers: list[list[Row]]
     outputs: list[Row]
+    shared: bool = False
 
     def program(self) -> Program:
         """The program that the judge gets."""
         program = Program(self.inputs)
         seen: list[int] = list(range(self.inputs))
         for layer in self.layers:
-            z = program.affine([Form({seen[k]: w for k, w in row.items()}, b) for row, b in layer])
-            assert all(type(v) is int for v in z)
+            z = self._elements(program, seen, layer)
+            if self.shared and not all(isinstance(v, int) for v in z):  # equal variables cancel: a constant is no neuron
+                return Net(self.inputs, self.layers, self.outputs).program()
             seen += [v for v in (*z, *program.relu(z)) if isinstance(v, int)]
-        program.outputs = program.affine([Form({seen[k]: w for k, w in row.items()}, b) for row, b in self.outputs])
+        program.outputs = self._elements(program, seen, self.outputs)
         return program
+
+    def _elements(self, program: Program, seen: list[int], rows: list[Row]) -> list[Element]:
+        """An A stage of rows; perhaps equal rows are one variable, and rows that are a variable need none."""
+        keys = [(*sorted(row.items()), b) if self.shared else i for i, (row, b) in enumerate(rows)]
+        fresh = {k: r for k, r in zip(keys, rows, strict=True) if not (self.shared and _same(r))}
+        found = program.affine([Form.of((seen[v] for v in row), row.values(), b) for row, b in fresh.values()])
+        elements = dict(zip(fresh, found, strict=True))
+        return [elements[k] if k in elements else seen[next(iter(r[0]))] for k, r in zip(keys, rows, strict=True)]
 
     @cached_property
     def neurons(self) -> list[tuple[int, int]]:
@@ -62,6 +72,10 @@ class Net:
             for v, w in rows[n].items():
                 g[v] += pull * w
         return tuple(g[y] for _, y in self.neurons), tuple(g[: self.inputs])
+
+
+def _same(row: Row) -> bool:
+    return row[1] == 0 and list(row[0].values()) == [1]
 
 
 def at(form: Affine, x: Sequence[Fraction]) -> Fraction:

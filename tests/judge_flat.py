@@ -43,7 +43,8 @@ def network(rng: random.Random, inputs: int, family: str) -> Net:
         last, first = list(range(first + width, first + 2 * width)), first + 2 * width
         pool += last
     count = rng.choice((1, 2, 2, 3))
-    return Net(inputs, layers, [_random(rng, pool if skips else last, dense=rng.random() < 0.6) for _ in range(count)])
+    outputs = [_random(rng, pool if skips else last, dense=rng.random() < 0.6) for _ in range(count)]
+    return Net(inputs, layers, outputs, shared=rng.random() < 0.4)
 
 
 def _random(rng: random.Random, pool: list[int], *, dense: bool) -> Row:
@@ -101,10 +102,10 @@ def _cancelling(rng: random.Random, before: list[Row], last: list[int], scales: 
 def random_ask(rng: random.Random, family: str | None = None) -> Ask:
     """A random question on a random network."""
     family = family or rng.choice(FAMILIES)
-    kind, inputs = "lip" if family == "fine" else rng.choice(KINDS), 1 if family == "wide" else rng.choice((1, 1, 2))
+    kind, inputs = "lip" if family == "fine" else rng.choice(KINDS), 1 if family == "wide" else rng.choice((1, 1, 1, 2, 2, 3))
     net = network(rng, inputs, family)
     ends = [(Fraction(rng.choice((-2, -1, 0))), Fraction(rng.choice((1, 2)))) for _ in range(inputs)]
-    if inputs > 1 and rng.random() < 0.3:
+    if inputs > 2 or (inputs > 1 and rng.random() < 0.2):
         a = ends[0][1]
         ends[0] = (a, a)
         net.layers[0][rng.randrange(len(net.layers[0]))] = {0: ONE}, -a  # 0 all around, with a gradient in what is fixed
@@ -115,7 +116,7 @@ def random_ask(rng: random.Random, family: str | None = None) -> Ask:
     if kind == "lip":
         options = {"norm": rng.choice(NORMS), "bits": bits, "logistic": rng.random() < 0.2}
         options["stated"] = Fraction(rng.choice((0, 1, 2, 5, 50)))
-        return Ask(net, kind, ends, grid, [(objective, [])], objective[0], options=options, unbounded=rng.random() < 0.1).ready()
+        return Ask(net, kind, ends, grid, [(objective, [])], objective[0], options=options, infinite=_infinite(rng, ends)).ready()
     norm = rng.choice(NORMS)
     options = {"bits": bits, "strict": kind == "unsat" and rng.random() < 0.3, "radius": Fraction(rng.choice((1, 2, 3)), 2)}
     center = tuple(min(max(Fraction(rng.randrange(-2, 3), 2), a), b) for a, b in ends)
@@ -167,7 +168,13 @@ def _transport(rng: random.Random, ask: Ask, cost: Cost) -> None:
         return
     ask.cost = replace(cost, order=Fraction(rng.choice(("1", "1", "2", "3/2", "3"))))
     ask.multiplier = Fraction(rng.choice((0, 1, 2, 5, 30)), rng.choice((1, 2)))
-    ask.unbounded = not ask.whole and rng.random() < 0.2
+    ask.infinite = {} if ask.whole else _infinite(rng, ask.ends)
+
+
+def _infinite(rng: random.Random, ends: list[tuple[Fraction, Fraction]]) -> dict[tuple[int, bool], bool]:
+    """Ends of free coordinates that are infinite for the judge: the truth on the box is a part of what it must cover."""
+    share = rng.choice((0, 0, 0, 0, 0.3, 1))
+    return {(j, up): rng.random() < share for j, (a, b) in enumerate(ends) if a < b for up in (False, True)}
 
 
 def _without_biases(net: Net) -> None:

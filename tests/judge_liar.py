@@ -197,6 +197,11 @@ class Liar:
             fields["a"][1][1::2] = [min(v, 4) for v in fields["a"][1][1::2]]
         return fields
 
+    def vector(self) -> Fields:
+        """Perhaps the vector w of the dual norm, or of the slopes of absolute values."""
+        count, rng = self.ask.net.inputs, self.rng
+        return {"w": [2, [v for j in range(count) for v in (j, rng.randrange(-4, 5))]]} if rng.random() < 0.3 else {}
+
     def rows(self) -> list[tuple[str, int, dict[tuple[int, int], Fraction]]]:
         """The facts that may be used, each as the terms of ``h``."""
         ctx = self.tree.ctx
@@ -267,9 +272,10 @@ class Liar:
                     if kind == "mix":
                         fields |= mixed(rng, ctx, self.tree.free)
                     elif kind in ("jac", "soft"):
-                        fields |= self.slopes() | ({"up": self.choices({}, "pul")} if kind == "soft" else {})
+                        fields |= self.slopes() | self.vector() | ({"up": self.choices({}, "pul")} if kind == "soft" else {})
                     else:
                         fields |= self.choices(objective if kind == "bound" else {}, "pul" if kind == "thin" else "pulcdbo")
+                        fields |= self.vector() if kind != "thin" and q.cost is not None else {}
                     self.tree.outcome.value, before = None, self.tree.outcome.value
                     try:
                         self.tree._leaf(dict(fields))
