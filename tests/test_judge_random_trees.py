@@ -17,7 +17,7 @@ from wdaverify.check.context import Context
 from wdaverify.check.engine import Evidence, Sweep
 from wdaverify.check.num import Rejected
 
-COUNT = int(os.environ.get("JUDGE_TREES", "8"))
+COUNT = int(os.environ.get("JUDGE_TREES", "6"))
 """Trees of each family; more by the environment."""
 
 
