@@ -63,6 +63,21 @@ def evidence(rng: random.Random, ctx: Context) -> dict[str, Any]:
     return chosen
 
 
+def mixed(rng: random.Random, ctx: Context, free: list[int]) -> dict[str, Any]:
+    """Fields of a leaf mix with weights near the sizes of columns and rows, and random slopes."""
+    slopes = {n: Fraction(rng.randrange(5), 4) for n in range(len(ctx.fixed)) if rng.random() < 0.3}
+    numerators, den = zonotope(ctx, slopes, free)
+    columns = [[Fraction(v, den) for v in c] for c in numerators]
+    fields: dict[str, Any] = {}
+    if slopes:
+        fields["s"] = [2, [v for n, q in slopes.items() for v in (n, int(4 * q))]]
+    if ctx.question.norm != "l1":
+        fields["mu"] = [4, [min(1 + int(64 * sum(map(abs, c))), 1 << 60) for c in columns]]
+    if ctx.question.norm == "linf":
+        fields["lam"] = [4, [min(1 + int(64 * sum(abs(c[j]) for c in columns)), 1 << 60) for j in range(len(free))]]
+    return fields
+
+
 class Walk:
     """A stream that is made while it is checked: the next record is drawn from what the tree knows now."""
 
@@ -159,21 +174,6 @@ class Walk:
             fields = evidence(self.rng, ctx)
         return self._finish(ctx)
 
-    def _mixed(self, ctx: Context) -> dict[str, Any]:
-        """A leaf mix with weights near the sizes of columns and rows, and random slopes."""
-        rng, free = self.rng, self.tree.free
-        slopes = {n: Fraction(rng.randrange(5), 4) for n in range(len(ctx.fixed)) if rng.random() < 0.3}
-        numerators, den = zonotope(ctx, slopes, free)
-        columns = [[Fraction(v, den) for v in c] for c in numerators]
-        fields: dict[str, Any] = {"k": "mix"}
-        if slopes:
-            fields["s"] = [2, [v for n, q in slopes.items() for v in (n, int(4 * q))]]
-        if ctx.question.norm != "l1":
-            fields["mu"] = [4, [1 + int(64 * sum(map(abs, c))) for c in columns]]
-        if ctx.question.norm == "linf":
-            fields["lam"] = [4, [1 + int(64 * sum(abs(c[j]) for c in columns)) for j in range(len(free))]]
-        return fields
-
     def _closes(self, fields: dict[str, Any]) -> bool:
         with contextlib.suppress(Rejected):
             self.tree._leaf(dict(fields))
@@ -182,7 +182,7 @@ class Walk:
 
     def _finish(self, ctx: Context) -> dict[str, Any]:
         if ctx.question.gradient is not None:
-            mix = self._mixed(ctx)
+            mix = {"k": "mix", **mixed(self.rng, ctx, self.tree.free)}
             if self.rng.random() < 0.7 and self._closes(mix):
                 self.mixed += 1
                 return {"t": "leaf", **mix}
