@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from wdaverify._types import Norm
 from wdaverify.domain import Box
 from wdaverify.ir.evaluate import forward
 from wdaverify.pricing.by_milp import MilpPrices
-from wdaverify.pricing.by_search import SearchPrices
+from wdaverify.pricing.by_search import _DEEPEST, SearchPrices, _Pricing
 from wdaverify.pricing.engines import ENGINES
 from wdaverify.pricing.prices import PriceQuestion
 from wdaverify.program.backend import get_backend
@@ -179,3 +181,18 @@ def test_the_best_point_moves_to_a_vertex():
     point = prices.polish(0.4, Deadline())
     assert BOX.contains(point).all()
     assert values(question, point, 0.4)[0] >= before
+
+
+@pytest.mark.parametrize("inner", [0.0, 5e-324, 1e-300, 1e-200, 0.1])
+def test_shells_of_any_size_are_halved_between_their_ends_or_not_at_all(inner):
+    """The product of two lengths of 1e-200 is 0: no half may then lie between an inner end and 0."""
+    network = random_mlp([2, 4, 2], 0)
+    question = question_at(network, np.zeros(2), GroundCost(Norm.LINF, 3.0))
+    pricing = _Pricing(SearchPrices(question, HIGHS), 0.1, -100.0, 1e-6, Deadline())
+    part = replace(pricing._part(0, pricing._table.balls.neurons(0)), inner=inner)
+    for outer in (np.nextafter(inner, np.inf), 2.0 * inner, 1e-310, 1.0):
+        halves = pricing._halves(replace(part, outer=float(outer)), -100.0) if outer > inner else None
+        if halves is not None:
+            assert [(half.inner, half.outer) for half in halves] == [(inner, halves[0].outer), (halves[0].outer, outer)]
+            assert inner < halves[0].outer < outer
+    assert pricing._halves(replace(part, outer=1.0, depth=_DEEPEST), -100.0) is None

@@ -191,7 +191,7 @@ class _Pricing:
                     continue
                 waiting.remove(part)
                 if verdict is Verdict.OPEN:
-                    halves = self._halves(part, target) if part.depth < _DEEPEST else None
+                    halves = self._halves(part, target)
                     waiting.extend(halves or ())
                     lost |= set() if halves is not None else {part.pair}
                 if part.pair not in lost and all(other.pair != part.pair for other in waiting):
@@ -207,9 +207,14 @@ class _Pricing:
         self._prices.nodes += part.search.nodes - before
         return verdict
 
-    def _halves(self, part: _Part, target: float) -> list[_Part]:
-        """The inner and the outer half of a shell, clipped; without those that hold no point of interest."""
-        middle = math.sqrt(part.inner * part.outer) if part.inner > 0.0 else 0.25 * part.outer
+    def _halves(self, part: _Part, target: float) -> list[_Part] | None:
+        """The inner and the outer half of a shell, clipped; without those that hold no point of interest.
+
+        None if it is too thin to be halved, or was halved often enough.
+        """
+        middle = math.sqrt(part.inner) * math.sqrt(part.outer) if part.inner > 0.0 else 0.25 * part.outer
+        if part.depth >= _DEEPEST or not part.inner < middle < part.outer:
+            return None
         edges, ground = np.array([part.inner, middle, part.outer]), self._table.ground
         balls = balls_about(self._question.network, ground, edges[1:])
         start = BallBounds(
