@@ -97,13 +97,17 @@ class Liar:
         low, high = ctx.low[j], ctx.high[j]
         cuts = [t for t in self.ask.grid if (low is None or low < t) and (high is None or t < high)]
         if kind == "whole" and j in self.ask.question.whole:
-            cuts = [t for t in map(Fraction, range(-4, 4)) if (low is None or low <= t) and (high is None or t + 1 <= high)]
+            cuts = list(map(Fraction, range(-4, 4)))
         if not cuts:
             return None, []
         t, step = rng.choice(cuts), int(kind == "whole" and j in self.ask.question.whole)
         below = place.where(lambda p: p.values[j] <= t, lambda p: p.values[j] < t)
         above = place.where(lambda p: p.values[j] >= t + step, lambda p: p.values[j] > t + step)
-        return {"t": kind if step else "input", "j": j, "at": str(t)}, [below, above]
+        if step:  # a side beyond the range is no child
+            sides = (below, low is not None and t < low), (above, high is not None and t + 1 > high)
+            assert not any(side.points for side, gone in sides if gone), (t, low, high)
+            return {"t": "whole", "j": j, "at": str(t)}, [side for side, gone in sides if not gone]
+        return {"t": "input", "j": j, "at": str(t)}, [below, above]
 
     # What the tree keeps
 

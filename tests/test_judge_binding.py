@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,24 @@ def test_no_end_is_moved_inward(tmp_path: Path) -> None:
                     found[end] = float(found[end]) + math.copysign(0.5, away)
                     accepted = check(dr.write(tmp_path, mutant, "mutant.json")).accepted
                     assert not accepted, (name, family, k, end)
+
+
+@pytest.mark.parametrize("other", [[0.25], [], 0.5, [0.5, 0.5], [None], ["1/3"], ["inf"]])
+def test_a_point_that_is_shown_is_the_one_that_is_proved(other: Any, tmp_path: Path) -> None:
+    document = ex.distance(tmp_path)
+    claim = next(c for c in document["proof"]["claims"] if c["kind"] == "adversary")
+    entry = document["distances"][int(claim["about"][0].split("/")[2])]
+    own = [float(Fraction(v)) for v in claim["x"]]
+    for point, accepted in ((own, True), (list(map(str, claim["x"])), True), (None, True), (other, False)):
+        entry["point"] = point
+        assert check(dr.write(tmp_path, document)).accepted == accepted
+
+
+def test_a_witness_is_the_point_that_is_proved(tmp_path: Path) -> None:
+    document = ex.sat(tmp_path)
+    own = [float(Fraction(v)) for v in document["proof"]["claims"][0]["x"]]
+    for witness in (None, {"x": own, "y": [0.0]}):
+        assert check(dr.write(tmp_path, {**document, "witness": witness})).accepted
+    for witness in ({"x": [v + 1.0 for v in own]}, {}, [own], {"x": []}):
+        assert not check(dr.write(tmp_path, {**document, "witness": witness})).accepted
+    assert not check(dr.write(tmp_path, {**ex.unsat(tmp_path), "witness": {"x": own}})).accepted

@@ -97,8 +97,6 @@ def context(whole=frozenset({1})):
     [
         ({"t": "whole", "j": 0, "at": 1}, "no whole number"),
         ({"t": "whole", "j": 1, "at": "1/2"}, "no whole number"),
-        ({"t": "whole", "j": 1, "at": 3}, "inside"),
-        ({"t": "whole", "j": 1, "at": -1}, "inside"),
         ({"t": "whole", "j": 3, "at": 1}, "input"),
         ({"t": "leaf", "k": "bound", "d": [0, [0, -1]]}, "negative"),
         ({"t": "leaf", "k": "bound", "d": [0, [1, 1]]}, "d"),
@@ -107,6 +105,27 @@ def context(whole=frozenset({1})):
 def test_records_that_the_domain_does_not_allow(record, word):
     with pytest.raises(Rejected, match=word):
         Tree(context()).run(iter([record]))
+
+
+ONE_SIDED = [
+    (0, 3, 3, [(0, 3)]), (0, 3, -1, [(0, 3)]), ("1/4", "7/4", 0, [(1, "7/4")]), ("1/4", "7/4", 1, [("1/4", 1)]),
+    ("1/4", "3/4", 0, []), (0, 3, 1, [(0, 1), (2, 3)]), (1, 1, 0, [(1, 1)]), (None, 0, 0, [(None, 0)]),
+    (0, None, -1, [(0, None)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("low", "high", "at", "kept"), ONE_SIDED)
+def test_sides_of_a_whole_split_that_hold_nothing_are_no_children(low, high, at, kept):
+    question = context()
+    question.low[1], question.high[1] = (None if v is None else Fraction(v) for v in (low, high))
+    tree, found = Tree(question), []
+    tree.ctx = Context(question)
+    for child in tree._split("whole", {"j": 1, "at": at}):
+        mark = len(tree.ctx.log)
+        child()
+        found.append((tree.ctx.low[1], tree.ctx.high[1]))
+        tree.ctx.undo(mark)
+    assert found == [tuple(None if v is None else Fraction(v) for v in pair) for pair in kept]
 
 
 def test_whole_splits_leave_out_what_lies_between():

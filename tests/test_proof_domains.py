@@ -177,3 +177,19 @@ def test_every_price_that_is_proved_holds(tmp_path_factory, seed, norm, order):
             value, weight = (float.fromhex(str(v)) if "0x" in str(v) else float(v) for v in (claim["value"], claim["lambda"]))
             truth = brute_price(network, int(data.y[i]), x[i], domain, norm=norm, multiplier=weight, reach=reach)
             assert value >= truth - 1e-7
+
+
+def test_a_side_without_a_whole_number_is_no_child(tmp_path):
+    """A cutoff leaves x_1 between -1 and -0.02 here: the split at -1 has one side, and the risk is proved."""
+    x = np.array([[0.97, -1.0, 0.26], [0.37, 0.0, -0.38]])
+    domain = Domain(
+        wv.Box(np.full(3, -1.0), np.ones(3)), frozen=[True, False, False], integer=[False, True, False],
+        weights=np.array([1.69, 0.88, 1.71]), rows=[np.array([0.6523423083389565, -0.7146833248402409, 0.8155731169866188])],
+        limits=[1.6595043743455495],
+    )  # fmt: skip
+    network, data = stored(random_mlp([3, 5, 3], 635), tmp_path, x)
+    ball = WassersteinBall(radius=0.3, order=1.0, norm="linf")
+    certify(network, data, ball, loss="margin", domain=domain, comparison_time=0.0).save(tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["curve"][0]["worst_case_risk"]["evidence"] == "proved"
+    assert any(r["t"] == "whole" for s in streamed(report) for r in s["records"])

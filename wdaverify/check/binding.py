@@ -9,7 +9,7 @@ from typing import Any
 
 from .claims import Case, Claim, coefficients, functional
 from .losses import members_of, proves_label
-from .num import Real, Rejected, exp, real, shown
+from .num import Real, Rejected, exp, number, real, shown
 from .risk import Threat
 
 _LOSSES = {"cross-entropy": "ce"}
@@ -62,8 +62,12 @@ class Binding:
 
     def _verdict(self) -> None:
         verdict = self.report.get("verdict")
-        if verdict not in ("sat", "unsat") or not self._claims("/verdict", "verdict", (verdict,)):
+        claims = self._claims("/verdict", "verdict", (verdict,)) if verdict in ("sat", "unsat") else []
+        if not claims:
             raise Rejected(f"no claim proves the verdict {shown(verdict)}")
+        witness = self.report.get("witness")
+        if witness is not None and not any(_same_point(witness.get("x"), c) for c in claims if type(witness) is dict):
+            raise Rejected("the witness is not the point that is proved")
         self.bound += 1
 
     def _bracket(self, pointer: str, kinds: tuple[str, str], entry: dict[str, Any], found: dict[str, Any]) -> None:
@@ -136,10 +140,11 @@ class Binding:
         return all(c in found for c in wanted)
 
     def _fits_distances(self, bracket: Bracket, claim: Claim, end: str) -> bool:
-        del end
-        sample = bracket.entry.get("sample")
+        sample, point = bracket.entry.get("sample"), bracket.entry.get("point")
         if claim.kind == "all" or type(sample) is not int or self.case.samples is None:
             return False
+        if end == "upper" and point is not None and not _same_point(point, claim):
+            return False  # what is shown beside a bracket is the point that attains it
         label = bracket.entry.get("label", self.case.samples.labels[claim["sample"]])
         same = claim["sample"] == sample and claim["norm"] == self._norm(bracket.entry)
         return bool(same and label == self.case.samples.labels[sample])
@@ -186,6 +191,16 @@ class Binding:
                 total += float(w * threat.value(threat.outputs(i), self.case.label(i) if threat.loss != "linear" else 0))
         if abs(total - float(stated)) > 1e-9 * max(1.0, abs(total)):
             raise Rejected(f"nominal_risk is {total!r}, not {float(stated)!r}")
+
+
+def _same_point(stated: Any, claim: Claim) -> bool:
+    """Whether a point of the report is that of a claim."""
+    x = claim.get("x")
+    if type(stated) is not list or type(x) is not list or len(stated) != len(x):
+        return False
+    return [number(v, "coordinate") if type(v) is str else real(v, "coordinate") for v in stated] == [
+        number(v, "coordinate") for v in x
+    ]
 
 
 def _count_proved(report: Any) -> int:

@@ -147,9 +147,9 @@ class Tree:
             low, high = ctx.low[j], ctx.high[j]
             if j not in self.question.whole or k.denominator != 1:
                 raise Rejected(f"input {j} is no whole number of the domain, or is not split at one")
-            if (low is not None and k < low) or (high is not None and k + 1 > high):
-                raise Rejected(f"input {j} is not split inside its range")
-            return [lambda: ctx.narrow(j, None, k), lambda: ctx.narrow(j, k + 1, None)]
+            # A side beyond the range holds no point of the node, and is no child.
+            below = [] if low is not None and k < low else [lambda: ctx.narrow(j, None, k)]
+            return below + ([] if high is not None and k + 1 > high else [lambda: ctx.narrow(j, k + 1, None)])
         raise Rejected(f"{kind} has the wrong fields")
 
     def _bound(self, kind: str, fields: dict[str, Any]) -> None:

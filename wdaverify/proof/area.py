@@ -172,7 +172,7 @@ class Area:
         away = np.where(wide, np.abs(point - np.round(point)), 0.0)
         k = int(np.argmax(away))
         at = math.floor(point[k])
-        return (k, at) if away[k] > _FRACTIONAL and self.low[k] <= at < self.high[k] else None
+        return (k, at) if away[k] > _FRACTIONAL and math.floor(self.low[k]) <= at < self.high[k] else None
 
     def with_end(self, side: Literal["low", "high"], k: int, end: int) -> Area:
         """A smaller area: one end is moved."""

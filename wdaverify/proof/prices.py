@@ -136,7 +136,7 @@ class PriceProof:
         k, at = place
         emit({"t": "whole", "j": k, "at": at})
         parts = context.area.with_end("low", k, at + 1), context.area.with_end("high", k, at)
-        return [(context, part) for part in parts]
+        return [(context, part) for part in parts if not part.empty]
 
 
 def _narrowed(price: Price, root: Context, question: Question, emit: Emit) -> Context:
