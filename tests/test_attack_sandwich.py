@@ -26,6 +26,7 @@ def _question(name):
 PLANAR = [("g11_2d_K2", norm, order) for norm in ("l1", "l2", "linf") for order in (1.0, 2.0, np.inf)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "norm", "order"), [*PLANAR, ("g14_iris", "linf", 2.0)])
 def test_the_risk_found_is_at_most_the_risk_certified(name, norm, order):
     network, data, box = _question(name)

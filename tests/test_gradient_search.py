@@ -51,6 +51,7 @@ def pairs(outputs):
     return [GradientQuestion(row[None], norm) for row in rows for norm in Norm] + [GradientQuestion(np.array(rows), Norm.LINF)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(small_networks())
 def test_brackets_close_on_the_largest_gradient(network):

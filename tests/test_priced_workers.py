@@ -32,6 +32,7 @@ def _case(seed: int = 0) -> tuple[wv.Network, wv.Dataset]:
     return network, wv.Dataset(rng.integers(0, 9, (5, 2)) / 8, rng.integers(0, 3, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "order"), [("margin", 1.0), ("hinge", math.inf), ("cross-entropy", 1.0)])
 def test_two_processes_find_what_one_finds(loss: str, order: float) -> None:
     network, data = _case()
@@ -89,6 +90,7 @@ class _DeadlyPrices:
         return self.prices.work(multiplier, cut=cut, gap=gap, deadline=deadline)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1.0, math.inf])
 def test_a_process_that_dies_costs_its_own_price(order: float) -> None:
     network, data = _case(1)

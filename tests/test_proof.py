@@ -58,6 +58,7 @@ def judged(folder):
     return check(folder / "r.json").accepted
 
 
+@pytest.mark.slow
 @given(
     st.one_of(st.tuples(small_networks(), st.just(True)), st.tuples(degenerate_networks(), st.just(False))),
     NORMS,

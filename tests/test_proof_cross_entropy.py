@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def tiny(hidden, outputs, seed):
     return random_mlp([2, hidden, outputs], seed)
 
 
+@pytest.mark.slow
 @given(
     st.one_of(
         st.tuples(st.builds(tiny, st.integers(1, 3), st.sampled_from((2, 3)), SEEDS), st.just(True)),

@@ -150,6 +150,7 @@ def test_splits_at_whole_numbers_are_whole(field, tmp_path):
     assert not verdict.accepted
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**31), st.sampled_from(("l1", "linf")), st.sampled_from((1.0, np.inf)))
 @settings(max_examples=6, deadline=None)
 def test_every_price_that_is_proved_holds(tmp_path_factory, seed, norm, order):

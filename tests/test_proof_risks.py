@@ -55,6 +55,7 @@ def test_risks_of_small_networks_are_proved(drawn, threat, loss, radius, seed):
             assert bracket["evidence"] == "proved"
 
 
+@pytest.mark.slow
 def test_the_curve_is_proved_radius_by_radius(tmp_path):
     network, data = stored(random_mlp([3, 8, 6, 3], 4), tmp_path, np.random.default_rng(1).uniform(-1, 1, (4, 3)))
     ball = WassersteinBall(radius=0.1, order=1, norm="l2")

@@ -38,6 +38,7 @@ def certified(folder, network, x, norm, order, loss, domain=SPACE):
     return data, report, report["curve"][0]["worst_case_risk"]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.sampled_from([1.5, 2.0, 3.0]), st.sampled_from(["margin", "hinge"]))
 @settings(max_examples=4, deadline=None)
 def test_risks_on_the_line_are_judged_and_true(seed, order, loss):

@@ -87,6 +87,7 @@ def test_radius_zero_is_the_nominal_risk_and_risks_rise_with_the_radius(loss, th
             assert curve[k].risk.upper >= chord - 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @settings(deadline=None, max_examples=2)
 @given(threats(), st.sampled_from(NORMS))
@@ -101,6 +102,7 @@ def test_risks_fall_with_the_order_and_tend_to_that_of_order_inf(loss, threat, n
         assert huge.risk.upper - last.risk.lower <= apart + open_ + 4 * GAP * max(1.0, abs(huge.risk.upper))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @settings(deadline=None, max_examples=2)
 @given(threats(), st.sampled_from(ORDERS))

@@ -69,6 +69,7 @@ def check(found, network, norm):
     assert found.value.lower == pytest.approx(float(rate), rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(network=small_networks(), norm=st.sampled_from(Norm), name=st.sampled_from(["label:0", "margin:2-1", "logit:1"]))
 def test_slopes_of_planar_networks(network, norm, name):
