@@ -78,3 +78,12 @@ def test_empty_matrices_and_no_columns():
     assert (matrix @ np.ones((3, 1), dtype=object)).tolist() == [[0], [0]]
     full = IntegerMatrix(csr_array(np.ones((40, 40))), np.ones(1600, dtype=object))
     assert (full @ np.zeros((40, 0), dtype=object)).shape == (40, 0)
+
+
+def test_matrices_whose_limbs_would_fill_the_memory_are_multiplied_entry_by_entry(monkeypatch):
+    pattern, data = csr_array(np.ones((40, 40))), np.full(1600, 2**50, dtype=object)
+    assert IntegerMatrix(pattern, data)._limbs is not None
+    monkeypatch.setattr("wdaverify.ir.limbs._MANY_ENTRIES", 3 * 1600 - 1)  # its three limbs do not fit
+    matrix = IntegerMatrix(pattern, data)
+    assert matrix._limbs is None
+    assert (matrix @ np.full((40, 1), 3, dtype=object)).tolist() == [[40 * 3 * 2**50]] * 40

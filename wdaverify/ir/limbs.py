@@ -27,6 +27,9 @@ _LONGEST_ROW = 2 ** (53 - 8 * (_VECTOR_BYTES + _MATRIX_BYTES))
 _MOST_LIMBS = 12
 """Matrices whose entries lie further apart are multiplied entry by entry."""
 
+_MANY_ENTRIES = 2**24
+"""Matrices with more limbs of entries than this would take a gigabyte: they, too, are multiplied entry by entry."""
+
 _FEW_ENTRIES, _FEW_EACH = 600, 8
 """Matrices with fewer entries, or with fewer for each row and column, are multiplied entry by entry, which then is faster."""
 
@@ -57,7 +60,8 @@ class IntegerMatrix:
         self._pattern, self._data = pattern, data
         longest, enough = int(np.diff(pattern.indptr).max(initial=0)), max(_FEW_ENTRIES, _FEW_EACH * sum(pattern.shape))
         self._limbs: Matrix | SparseMatrix | None = None
-        if len(data) >= enough and longest <= _LONGEST_ROW and _count(data, _MATRIX_BYTES) <= _MOST_LIMBS:
+        most = min(_MOST_LIMBS, _MANY_ENTRIES // max(len(data), 1))
+        if len(data) >= enough and longest <= _LONGEST_ROW and _count(data, _MATRIX_BYTES) <= most:
             self._limbs = _stacked(pattern, _limbs(data, _MATRIX_BYTES))
 
     def __matmul__(self, columns: ObjectArray) -> ObjectArray:
